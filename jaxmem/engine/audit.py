@@ -1,0 +1,73 @@
+"""Does the book close? Computed in float64 on the host, stored with every run."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.state import State
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """Per cell, relative to all charge (amount) that moved.
+
+    - ``charge``: C * (change of v) = electrode - sum over ions of the charge they carried.
+    - ``mass``: every dynamic amount is its start plus what the book says, and what transfers took from one pool they gave
+      to another, or to the bath.
+    """
+
+    charge: np.ndarray
+    mass: np.ndarray
+
+    @property
+    def worst_charge(self) -> float:
+        return float(np.nanmax(np.abs(self.charge), initial=0.0))
+
+    @property
+    def worst_mass(self) -> float:
+        return float(np.nanmax(np.abs(self.mass), initial=0.0))
+
+
+def audit(membrane: Membrane, before: State, after: State) -> Audit:
+    """Close the books between two states of one run."""
+    wide = lambda x: np.asarray(x, np.float64)
+    book = lambda s: {k: wide(s.total[k]) + (wide(s.total_low[k]) + wide(s.pending[k])) for k in s.total}
+    old, new = book(before), book(after)
+    moved = {k: new[k] - old[k] for k in new}
+    voltage = lambda s: wide(s.v) + wide(s.v_low)
+    ions = [moved[k] for k, s in membrane.species.items() if s.valence]
+    error = moved["electrode"] - sum(ions) - wide(membrane.capacitance) * (voltage(after) - voltage(before))
+    charge = _relative(error, abs(moved["electrode"]) + sum(abs(x) for x in ions))
+    return Audit(charge, _mass(membrane, after, new))
+
+
+def _relative(error: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return np.where(scale > 0, abs(error) / np.where(scale > 0, scale, 1.0), abs(error))
+
+
+def _mass(membrane: Membrane, after: State, book: dict[str, np.ndarray]) -> np.ndarray:
+    wide = lambda x: np.asarray(x, np.float64)
+    env = membrane.environment(after.book)
+    volume = wide(env.volume)
+    error = np.zeros_like(book["electrode"])
+    scale = np.zeros_like(error)
+    depth: dict[str, np.ndarray] = {}
+    for name, side in membrane.pools():
+        s, pool = membrane.species[name], f"{name}.{side}"
+        carried = book[name] - (book["electrode"] if name == membrane.carrier and side == "inside" else 0.0)
+        by_flux = wide(membrane.per_charge(name, side)) * carried
+        by_transfer = book.get(pool, 0.0)
+        seen = wide(getattr(env, side)[name])
+        if side == "inside" and name != membrane.water:
+            seen = seen * volume
+        elif name == membrane.water:
+            seen = wide(s.inside) * volume
+        error = error + abs(seen - (wide(getattr(s, side)) + by_flux + by_transfer))
+        scale = scale + abs(by_flux) + abs(by_transfer)
+        inverse = wide(membrane.inverse_depth(name, side))
+        depth[pool] = 1 / np.where(inverse > 0, inverse, np.inf)
+    transfers = [k for k in book if "." in k]
+    net = sum((book[k] * depth[k.split("|")[0]] for k in transfers), np.zeros_like(error))
+    gross = sum((abs(book[k]) * depth[k.split("|")[0]] for k in transfers), np.zeros_like(error))
+    return np.maximum(_relative(error, scale), _relative(net, gross))

@@ -1,0 +1,118 @@
+"""What is recorded: which variables, how often, of which cells. Only what is asked for leaves the loop.
+
+Variables are paths: ``v``, a state ``sodium.m``, a concentration ``na.inside``, a reversal potential ``na.e``, a current
+``pump.i_na`` (of one mechanism, carried by one ion) or ``i_na`` (of all), ``stimulus``; or a group: ``states``,
+``concentrations``, ``reversals``, ``currents``.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmem.engine.interval import collocated
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import path_error
+from jaxmem.membrane.state import State
+
+GROUPS = ("states", "concentrations", "reversals", "currents")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """``variables`` (a path, or several) sampled ``every`` so many ms, of ``cells`` (indices; None: all of them).
+
+    A variable that two records share needs a ``name`` for one of them, which is put before it (``detail.v``).
+    """
+
+    variables: str | Sequence[str]
+    every: float = 1.0
+    cells: Any = None
+    name: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.variables,) if isinstance(self.variables, str) else tuple(self.variables)
+
+
+def variables_of(membrane: Membrane, state: State) -> dict[str, tuple[str, str]]:
+    """Every variable that can be recorded: path -> (unit, long name)."""
+    shapes = jax.eval_shape(lambda m, s: _everything(m, s), membrane, state)
+    told = {"v": ("mV", "membrane potential"), "stimulus": ("uA/cm^2", "stimulus current density")}
+    for path in shapes:
+        name, _, what = path.rpartition(".")
+        if what in ("inside", "outside"):
+            told[path] = ("mM", f"{name} concentration {what}")
+        elif what == "e" and name in membrane.species:
+            told[path] = ("mV", f"Nernst potential of {name}")
+        elif path.startswith("i_"):
+            told[path] = ("uA/cm^2", f"current carried by {path[2:]}, outward positive")
+        elif what.startswith("i_") and name in membrane.mechanisms:
+            told[path] = ("uA/cm^2", f"current of {name} carried by {what[2:]}, outward positive")
+        elif path != "v":
+            told[path] = ("1", f"state {what} of {name}")
+    return told
+
+
+def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]:
+    """Groups replaced by their members; an unknown path is an error that names the nearest."""
+    inside = {
+        "concentrations": lambda p: p.endswith((".inside", ".outside")),
+        "reversals": lambda p: p.endswith(".e"),
+        "currents": lambda p: p.rpartition(".")[2].startswith("i_"),
+    }
+    inside["states"] = lambda p: "." in p and not any(test(p) for test in list(inside.values())[:3])
+    found: list[str] = []
+    for path in paths:
+        if path in GROUPS:
+            found += [p for p in known if inside[path](p)]
+        elif path in known:
+            found.append(path)
+        else:
+            raise path_error(path, [*known, *GROUPS], "variable to record")
+    return list(dict.fromkeys(found))
+
+
+def sample(membrane: Membrane, state: State, stimulus: Any, dt: jax.Array, paths: tuple[str, ...]) -> dict[str, jax.Array]:
+    """The variables at the time of v, to second order; ``stimulus`` is its mean over the step that begins now."""
+    if not paths:
+        return {}
+    found = {"v": state.v}
+    if any(p not in ("v", "stimulus") for p in paths):
+        found |= _everything(membrane, state)
+    if "stimulus" in paths:
+        found["stimulus"] = jnp.zeros_like(state.v) + stimulus.mean(state.step, dt, state.v).value
+    return {path: found[path] for path in paths}
+
+
+def _everything(membrane: Membrane, state: State) -> dict[str, jax.Array]:
+    point = collocated(membrane, state)
+    env = membrane.environment(point.book)
+    whole = lambda x: jnp.zeros_like(point.v) + x
+    found = {"v": point.v}
+    for name in membrane.order:
+        found |= {f"{name}.{s}": x for s, x in point.states[name].items()}
+        currents = membrane.mechanisms[name].fluxes(point.v, point.states[name], env)
+        found |= {f"{name}.i_{ion}": whole(c.value) for ion, c in currents.items()}
+        for ion, c in currents.items():
+            found[f"i_{ion}"] = found.get(f"i_{ion}", 0.0) + whole(c.value)
+    for name, side in membrane.pools():
+        found[f"{name}.{side}"] = whole(getattr(env, side)[name])
+    found |= {f"{name}.e": whole(env.e[name]) for name in env.e}
+    return found
+
+
+def steps_between(every: float, dt: float, where: str) -> int:
+    """``every`` in whole steps of dt; otherwise ValueError, with the nearest that would do."""
+    steps = every / dt
+    if not steps > 0 or not np.isfinite(steps):
+        raise ValueError(f"{where}: a sampling interval must be above 0 ms; found {every:g}")
+    if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) or round(steps) < 1:
+        below, above = max(1, int(steps)), int(steps) + 1
+        near = below * dt if abs(below - steps) <= abs(above - steps) else above * dt
+        fits = every / max(1, round(steps))
+        raise ValueError(f"{where}: dt {dt:g} ms does not divide {every:g} ms; the nearest interval that fits is {near:g} ms, or take dt = {fits:.6g} ms")
+    return round(steps)

@@ -1,0 +1,59 @@
+"""Everything that is wrong with a membrane (or a stimulus), said at once and before anything runs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmem.membrane.membrane import Membrane, out_of_range
+from jaxmem.membrane.parameters import cell_count, declared
+
+
+class MembraneError(ValueError):
+    """A membrane that cannot be simulated; the text lists every problem."""
+
+
+def check(tree: Any) -> None:
+    """Raise MembraneError where a number is out of range, lengths disagree or a mechanism names what is not there."""
+    problems = [f"{path} {p}" for path, x, d in declared(tree) if not isinstance(x, jax.core.Tracer) and (p := out_of_range(x, d))]
+    try:
+        cell_count(tree)
+    except ValueError as error:
+        problems.append(str(error))
+    if not problems and isinstance(tree, Membrane):
+        problems = _mechanisms(tree)
+    if problems:
+        raise MembraneError("\n".join(problems))
+
+
+def _mechanisms(membrane: Membrane) -> list[str]:
+    """Each mechanism is asked once, without computing: does it find its ions, and do the species exist?"""
+    problems = []
+    pools = {f"{name}.{side}" for name, s in membrane.species.items() if not s.counted_only for side in ("inside", "outside")}
+    for name in membrane.order:
+        mechanism = membrane.mechanisms[name]
+
+        def ask(mechanism: Any = mechanism) -> tuple:
+            v = jnp.zeros(1)
+            env = membrane.environment({k: jnp.zeros(1) for k in [*membrane.species, "electrode"]})
+            states = mechanism.initial(v, env)
+            asked = mechanism.kinetics(v, states, env), mechanism.fluxes(v, states, env), mechanism.transfers(v, states, env)
+            return tuple(tuple(x) for x in asked)
+
+        one = {}
+        try:
+            jax.eval_shape(lambda: one.update(zip(("kinetics", "fluxes", "transfers"), ask(), strict=True)))
+        except KeyError as error:
+            there = [k for k, s in membrane.species.items() if not s.counted_only]
+            problems.append(
+                f"mechanism {name!r} needs {error.args[0]!r}, which this membrane does not offer "
+                f"(species with concentrations: {', '.join(there) or 'none'}; states: as its initial() names them)"
+            )
+            continue
+        problems += [f"mechanism {name!r} carries {ion!r}, which is not among the species" for ion in one["fluxes"] if ion not in membrane.species]
+        for edge in one["transfers"]:
+            problems += [f"mechanism {name!r} transfers {p!r}, which is no pool" for p in edge if p != "bath" and p not in pools]
+    if membrane.cells == 0:
+        problems.append("a population needs at least one cell")
+    return problems
+

@@ -1,0 +1,113 @@
+"""Stimuli: what the electrode does. Positive current depolarises.
+
+A stimulus is put on the grid of a run with ``on_grid(dt)``; what comes back answers ``mean(step, dt, v)``: the current
+over that step and its derivative with respect to v. Edges are a whole step and a fraction of one, made in float64 on the
+host, so a step that an edge falls into gets its share and the delivered charge is exact at any dt.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike
+
+from jaxmem.membrane.mechanism import Current, Number, parameter
+
+NEVER = 2**30  # a step that no run reaches: later edges are kept here, within int32
+
+
+class Stimulus(eqx.Module):
+    """Base of all stimuli. ``carrier`` names the ion that carries the current (None: as the membrane says)."""
+
+    carrier: eqx.AbstractVar[str | None]
+
+    def on_grid(self, dt: float) -> Any:
+        raise NotImplementedError
+
+    @property
+    def onset(self) -> float | None:
+        """When it begins (ms; of the first cell to be stimulated), None if it never changes."""
+        return None
+
+    @property
+    def offset(self) -> float | None:
+        """When it ends (ms; of the last cell), None if it never does."""
+        return None
+
+    @property
+    def charge_density(self) -> ArrayLike:
+        """Charge delivered per ms of stimulation, nC/cm^2: to warn of what a carrier does to its ion."""
+        return 0.0
+
+
+class ConstantCurrent(Stimulus):
+    """The same current all the time."""
+
+    amplitude: Number = parameter("uA/cm^2", "current density, positive depolarises", default=0.0)
+    carrier: str | None = eqx.field(static=True, default=None)
+
+    def on_grid(self, dt: float) -> "ConstantCurrent":
+        return self
+
+    def mean(self, step: jax.Array, dt: jax.Array, v: jax.Array) -> Current:
+        return Current(self.amplitude, 0.0)
+
+    @property
+    def charge_density(self) -> ArrayLike:
+        return self.amplitude
+
+
+class StepCurrent(Stimulus):
+    """A current from ``start`` to ``stop``."""
+
+    amplitude: Number = parameter("uA/cm^2", "current density, positive depolarises", default=0.0)
+    start: Number = parameter("ms", "beginning", default=0.0)
+    stop: Number = parameter("ms", "end", default=np.inf)
+    carrier: str | None = eqx.field(static=True, default=None)
+
+    def on_grid(self, dt: float) -> "StepOnGrid":
+        on, off = (_edge(x, dt) for x in (self.start, self.stop))
+        return StepOnGrid(self.amplitude, on[0], on[1], off[0], off[1])
+
+    @property
+    def onset(self) -> float:
+        return float(np.min(np.asarray(self.start)))
+
+    @property
+    def offset(self) -> float | None:
+        last = float(np.max(np.asarray(self.stop)))
+        return last if np.isfinite(last) else None
+
+    @property
+    def charge_density(self) -> ArrayLike:
+        return self.amplitude
+
+
+class StepOnGrid(eqx.Module):
+    """A step current whose edges are counted in steps: ``on`` + ``on_fraction``, ``off`` + ``off_fraction``."""
+
+    amplitude: Number = parameter("uA/cm^2", "current density")
+    on: Any = parameter("1", "step in which it begins")
+    on_fraction: Any = parameter("1", "part of that step before it begins")
+    off: Any = parameter("1", "step in which it ends")
+    off_fraction: Any = parameter("1", "part of that step before it ends")
+
+    def mean(self, step: jax.Array, dt: jax.Array, v: jax.Array) -> Current:
+        def after(edge: jax.Array, fraction: jax.Array) -> jax.Array:
+            """The part of this step that lies after the edge."""
+            steps = jnp.clip(step - edge, -2, 2).astype(v.dtype)
+            return jnp.clip(steps + (1 - jnp.asarray(fraction, v.dtype)), 0, 1)
+
+        share = after(self.on, self.on_fraction) - after(self.off, self.off_fraction)
+        return Current(self.amplitude * share, 0.0)
+
+
+def _edge(time: ArrayLike, dt: float) -> tuple[Any, Any]:
+    xp: Any = jnp if isinstance(time, jax.core.Tracer) else np
+    cut = xp.minimum(xp.asarray(time, float) / dt, NEVER)
+    near = xp.round(cut)  # 100.0 ms at dt 0.025 ms is step 4000, not 3999.9999999999995
+    cut = xp.where(abs(cut - near) < 1e-9 * xp.maximum(1.0, abs(cut)), near, cut)
+    whole = xp.maximum(xp.floor(cut), -NEVER)
+    return whole.astype(np.int32), xp.clip(cut - whole, 0, 1)
