@@ -10,11 +10,11 @@ from jaxmem.membrane.state import State
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """Per cell, relative to all charge (amount) that moved.
+    """Per cell, relative to all charge (amount) that moved; at least to 1 mV on the capacitor (to what a pool held).
 
     - ``charge``: C * (change of v) = electrode - sum over ions of the charge they carried.
     - ``mass``: every dynamic amount is its start plus what the book says, and what transfers took from one pool they gave
-      to another, or to the bath.
+      to another, or to the bath; the worst pool counts.
     """
 
     charge: np.ndarray
@@ -22,11 +22,11 @@ class Audit:
 
     @property
     def worst_charge(self) -> float:
-        return float(np.nanmax(np.abs(self.charge), initial=0.0))
+        return float(np.nanmax(self.charge, initial=0.0))
 
     @property
     def worst_mass(self) -> float:
-        return float(np.nanmax(np.abs(self.mass), initial=0.0))
+        return float(np.nanmax(self.mass, initial=0.0))
 
 
 def audit(membrane: Membrane, before: State, after: State) -> Audit:
@@ -38,20 +38,16 @@ def audit(membrane: Membrane, before: State, after: State) -> Audit:
     voltage = lambda s: wide(s.v) + wide(s.v_low)
     ions = [moved[k] for k, s in membrane.species.items() if s.valence]
     error = moved["electrode"] - sum(ions) - wide(membrane.capacitance) * (voltage(after) - voltage(before))
-    charge = _relative(error, abs(moved["electrode"]) + sum(abs(x) for x in ions))
+    everything = abs(moved["electrode"]) + sum(abs(x) for x in ions)
+    charge = abs(error) / np.maximum(everything, wide(membrane.capacitance) * 1.0)
     return Audit(charge, _mass(membrane, after, new))
-
-
-def _relative(error: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return np.where(scale > 0, abs(error) / np.where(scale > 0, scale, 1.0), abs(error))
 
 
 def _mass(membrane: Membrane, after: State, book: dict[str, np.ndarray]) -> np.ndarray:
     wide = lambda x: np.asarray(x, np.float64)
     env = membrane.environment(after.book)
     volume = wide(env.volume)
-    error = np.zeros_like(book["electrode"])
-    scale = np.zeros_like(error)
+    worst = np.zeros_like(book["electrode"])
     depth: dict[str, np.ndarray] = {}
     for name, side in membrane.pools():
         s, pool = membrane.species[name], f"{name}.{side}"
@@ -63,11 +59,14 @@ def _mass(membrane: Membrane, after: State, book: dict[str, np.ndarray]) -> np.n
             seen = seen * volume
         elif name == membrane.water:
             seen = wide(s.inside) * volume
-        error = error + abs(seen - (wide(getattr(s, side)) + by_flux + by_transfer))
-        scale = scale + abs(by_flux) + abs(by_transfer)
+        start = wide(getattr(s, side))
+        scale = np.maximum(abs(by_flux) + abs(by_transfer), start)
+        worst = np.maximum(worst, abs(seen - (start + by_flux + by_transfer)) / np.where(scale > 0, scale, 1.0))
         inverse = wide(membrane.inverse_depth(name, side))
         depth[pool] = 1 / np.where(inverse > 0, inverse, np.inf)
     transfers = [k for k in book if "." in k]
-    net = sum((book[k] * depth[k.split("|")[0]] for k in transfers), np.zeros_like(error))
-    gross = sum((abs(book[k]) * depth[k.split("|")[0]] for k in transfers), np.zeros_like(error))
-    return np.maximum(_relative(error, scale), _relative(net, gross))
+    if transfers:
+        amounts = {k: book[k] * depth[k.split("|")[0]] for k in transfers}
+        net, gross = abs(sum(amounts.values())), sum(abs(x) for x in amounts.values())
+        worst = np.maximum(worst, net / np.where(gross > 0, gross, 1.0))
+    return worst

@@ -174,15 +174,23 @@ def _cells(membrane: Membrane, stimulus: Stimulus, state: State | None) -> tuple
 
 
 def _fit(state: State, n: int, dtype: Any) -> State:
-    """The state as NumPy arrays over n cells in this precision."""
+    """The state as NumPy arrays over n cells in this precision, with what a narrower type leaves out kept in its remainder."""
+    state = jax.tree.map(np.asarray, state)
+    narrow = lambda x: x.astype(dtype)
+    rest = lambda whole, low: narrow(whole.astype(np.float64) + low - narrow(whole + low))
+    fitted = State(**{
+        **vars(jax.tree.map(lambda x: narrow(x) if np.issubdtype(x.dtype, np.floating) else x, state)),
+        "v": narrow(state.v + state.v_low),
+        "v_low": rest(state.v, state.v_low),
+        "total": {k: narrow(x + state.total_low[k]) for k, x in state.total.items()},
+        "total_low": {k: rest(x, state.total_low[k]) for k, x in state.total.items()},
+    }) if state.v.dtype != dtype else state  # fmt: skip
 
-    def one(x: Any, mine: bool) -> np.ndarray:
-        x = np.asarray(x)
-        x = x.astype(dtype) if np.issubdtype(x.dtype, np.floating) else x
-        return np.ascontiguousarray(np.broadcast_to(x if x.ndim else x[None], (*x.shape[:-1], n))) if mine else x
+    def spread(x: np.ndarray, shared: bool) -> np.ndarray:
+        return x if shared else np.ascontiguousarray(np.broadcast_to(x if x.ndim else x[None], (*x.shape[:-1], n)))
 
-    axes = state_per_cell(jax.tree.map(lambda x: np.asarray(x)[..., None] if np.ndim(x) == 0 else x, state))
-    return jax.tree.map(one, state, axes)
+    names = jax.tree_util.tree_map_with_path(lambda key, _: jax.tree_util.keystr(key) in (".step", ".lag"), fitted)
+    return jax.tree.map(spread, fitted, names)
 
 
 @dataclasses.dataclass(frozen=True)
