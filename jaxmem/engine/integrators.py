@@ -137,7 +137,9 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
 
     flows = m.fluxes(moving.v, states, middle)
     charged = [c for ion, c in flows.items() if m.species[ion].valence]
-    drive = held.stimulus.mean(step, dt, moving.v)
+    given = held.stimulus.mean(step, dt, moving.v)
+    # a stimulus keeps float64 on the host; what it delivers is of the run's precision, and the book counts just that
+    drive = Current(jnp.asarray(given.value, moving.v.dtype), jnp.asarray(given.slope, moving.v.dtype))
     value = sum(c.value for c in charged) - drive.value
     slope = sum(c.slope for c in charged) - drive.slope
     push = -(dt / m.capacitance) * value

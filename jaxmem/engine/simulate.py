@@ -243,7 +243,7 @@ class _Run:
         self.n, self.dt, self.first, self.end = int(state.v.shape[-1]), dt, first, end
         self.dtype, self.device, self.records, self.measures = dtype, device, records, measures
         cast = lambda _, x: np.asarray(x).astype(dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
-        self.given = (map_declared(cast, membrane), state, stimulus)
+        self.given = (map_declared(cast, membrane), state, map_declared(cast, stimulus))
         self.axes = (per_cell(membrane), state_per_cell(state), per_cell(stimulus))
         self.refresh = refresh_steps(dt)
         cpu = device.platform == "cpu"

@@ -7,6 +7,7 @@ from jaxmem.membrane.pumps import NaKATPase
 from jaxmem.membrane.species import Species, impermeant
 
 REST = -70.0  # mV
+CL_INSIDE = 8.015463522675418  # mM: E_Cl = -70 mV
 
 
 def _species() -> dict[str, Species]:
@@ -23,9 +24,6 @@ def _species() -> dict[str, Species]:
     return ions | {"other": impermeant(ions), "atp": Species(inside=2.0, outside=0.0, valence=0)}
 
 
-CL_INSIDE = 8.012577  # mM: E_Cl = -70 mV
-
-
 def pump_leak() -> Membrane:
     """Pump and ohmic leaks of Na+, K+ and Cl-, resting at -70 mV with everything dynamic; it does not spike.
 
@@ -35,10 +33,10 @@ def pump_leak() -> Membrane:
     """
     return Membrane(
         mechanisms={
-            "na_leak": Leak(g=0.010105, ion="na"),
+            "na_leak": Leak(g=0.010103847805519102, ion="na"),
             "k_leak": Leak(g=0.05, ion="k"),
             "cl_leak": Leak(g=0.05, ion="cl"),
-            "pump": NaKATPase(i_max=1.239),
+            "pump": NaKATPase(i_max=1.2388151123875735),
         },
         species=_species(),
         celsius=37.0,
@@ -55,10 +53,10 @@ def pump_leak_ghk() -> Membrane:
     """
     return Membrane(
         mechanisms={
-            "na_leak": GHKLeak(p=1e-8, ion="na"),
+            "na_leak": GHKLeak(p=1.0816076906041132e-08, ion="na"),
             "k_leak": GHKLeak(p=2e-7, ion="k"),
             "cl_leak": GHKLeak(p=2e-7, ion="cl", valence=-1),
-            "pump": NaKATPase(i_max=1.0),
+            "pump": NaKATPase(i_max=0.36861660101339916),
         },
         species=_species(),
         celsius=37.0,
