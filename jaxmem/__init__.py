@@ -1,55 +1,142 @@
 """jaxmem: populations of excitable membranes with electrogenic pumps and living ion concentrations, on JAX.
 
-Units: mV, ms, mS/cm^2, uA/cm^2 (outward positive), uF/cm^2, mM, cm/s, um, degC. A population is a membrane whose numbers
-are arrays.
+Units: mV, ms, mS/cm^2, uA/cm^2 (outward positive), uF/cm^2, mM, cm/s, um, degC. A population is a membrane whose
+numbers are arrays.
+
+Names are imported when they are first used: JAX takes more than a second to import, which ``jaxmem --help`` need not
+wait for.
 """
 
-from jaxmem import electrochemistry as electrochemistry
-from jaxmem import units as units
-from jaxmem.analysis.resting import RestingState as RestingState
-from jaxmem.analysis.resting import balance as balance
-from jaxmem.analysis.resting import resting_state as resting_state
-from jaxmem.engine.audit import Audit as Audit
-from jaxmem.engine.integrate import Run as Run
-from jaxmem.engine.integrate import integrate as integrate
-from jaxmem.engine.measures import MEASURES as MEASURES
-from jaxmem.engine.measures import Measure as Measure
-from jaxmem.engine.records import Record as Record
-from jaxmem.engine.simulate import Execution as Execution
-from jaxmem.engine.simulate import simulate as simulate
-from jaxmem.engine.simulation import Simulation as Simulation
-from jaxmem.membrane import presets as presets
-from jaxmem.membrane.channels import GHKLeak as GHKLeak
-from jaxmem.membrane.channels import HodgkinHuxleyPotassium as HodgkinHuxleyPotassium
-from jaxmem.membrane.channels import HodgkinHuxleySodium as HodgkinHuxleySodium
-from jaxmem.membrane.channels import Leak as Leak
-from jaxmem.membrane.channels import TraubMilesPotassium as TraubMilesPotassium
-from jaxmem.membrane.channels import TraubMilesSodium as TraubMilesSodium
-from jaxmem.membrane.check import MembraneError as MembraneError
-from jaxmem.membrane.environment import Environment as Environment
-from jaxmem.membrane.geometry import AreaVolume as AreaVolume
-from jaxmem.membrane.geometry import Cylinder as Cylinder
-from jaxmem.membrane.geometry import Sphere as Sphere
-from jaxmem.membrane.mechanism import Current as Current
-from jaxmem.membrane.mechanism import Linear as Linear
-from jaxmem.membrane.mechanism import Mechanism as Mechanism
-from jaxmem.membrane.mechanism import Rates as Rates
-from jaxmem.membrane.mechanism import Scheme as Scheme
-from jaxmem.membrane.mechanism import parameter as parameter
-from jaxmem.membrane.membrane import Membrane as Membrane
-from jaxmem.membrane.parameters import Parameter as Parameter
-from jaxmem.membrane.parameters import PathError as PathError
-from jaxmem.membrane.parameters import concatenate as concatenate
-from jaxmem.membrane.pumps import NaKATPase as NaKATPase
-from jaxmem.membrane.species import Species as Species
-from jaxmem.membrane.species import impermeant as impermeant
-from jaxmem.membrane.state import Point as Point
-from jaxmem.membrane.state import State as State
-from jaxmem.membrane.state import Status as Status
-from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
-from jaxmem.rig.stimuli import StepCurrent as StepCurrent
-from jaxmem.rig.stimuli import Stimulus as Stimulus
-from jaxmem.study.store import load as load
-from jaxmem.units import UnitError as UnitError
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# Every public name and where it comes from. Type checkers read the imports below; a test holds the two equal.
+_MODULES = {
+    "electrochemistry": "jaxmem.electrochemistry",
+    "experiment": "jaxmem.study.experiment",
+    "presets": "jaxmem.membrane.presets",
+    "units": "jaxmem.units",
+}
+_HOME = {
+    # what is simulated
+    "AreaVolume": "jaxmem.membrane.geometry",
+    "Current": "jaxmem.membrane.mechanism",
+    "Cylinder": "jaxmem.membrane.geometry",
+    "Environment": "jaxmem.membrane.environment",
+    "GHKLeak": "jaxmem.membrane.channels",
+    "HodgkinHuxleyPotassium": "jaxmem.membrane.channels",
+    "HodgkinHuxleySodium": "jaxmem.membrane.channels",
+    "Leak": "jaxmem.membrane.channels",
+    "Linear": "jaxmem.membrane.mechanism",
+    "Mechanism": "jaxmem.membrane.mechanism",
+    "Membrane": "jaxmem.membrane.membrane",
+    "MembraneError": "jaxmem.membrane.check",
+    "NaKATPase": "jaxmem.membrane.pumps",
+    "Parameter": "jaxmem.membrane.parameters",
+    "PathError": "jaxmem.membrane.parameters",
+    "Point": "jaxmem.membrane.state",
+    "Rates": "jaxmem.membrane.mechanism",
+    "Scheme": "jaxmem.membrane.mechanism",
+    "Species": "jaxmem.membrane.species",
+    "Sphere": "jaxmem.membrane.geometry",
+    "State": "jaxmem.membrane.state",
+    "Status": "jaxmem.membrane.state",
+    "TraubMilesPotassium": "jaxmem.membrane.channels",
+    "TraubMilesSodium": "jaxmem.membrane.channels",
+    "concatenate": "jaxmem.membrane.parameters",
+    "impermeant": "jaxmem.membrane.species",
+    "parameter": "jaxmem.membrane.mechanism",
+    # what is done to it
+    "ConstantCurrent": "jaxmem.rig.stimuli",
+    "StepCurrent": "jaxmem.rig.stimuli",
+    "Stimulus": "jaxmem.rig.stimuli",
+    # how it is advanced
+    "Audit": "jaxmem.engine.audit",
+    "Execution": "jaxmem.engine.simulate",
+    "MEASURES": "jaxmem.engine.measures",
+    "Measure": "jaxmem.engine.measures",
+    "Record": "jaxmem.engine.records",
+    "Run": "jaxmem.engine.integrate",
+    "Simulation": "jaxmem.engine.simulation",
+    "integrate": "jaxmem.engine.integrate",
+    "simulate": "jaxmem.engine.simulate",
+    # what one asks of it
+    "RestingState": "jaxmem.analysis.resting",
+    "balance": "jaxmem.analysis.resting",
+    "resting_state": "jaxmem.analysis.resting",
+    # files
+    "Experiment": "jaxmem.study.experiment",
+    "ExperimentError": "jaxmem.study.problems",
+    "load": "jaxmem.study.store",
+    "UnitError": "jaxmem.units",
+}
+__all__ = [*_MODULES, *_HOME, "__version__"]
+
+if TYPE_CHECKING:
+    from jaxmem import electrochemistry as electrochemistry
+    from jaxmem import units as units
+    from jaxmem.analysis.resting import RestingState as RestingState
+    from jaxmem.analysis.resting import balance as balance
+    from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.engine.audit import Audit as Audit
+    from jaxmem.engine.integrate import Run as Run
+    from jaxmem.engine.integrate import integrate as integrate
+    from jaxmem.engine.measures import MEASURES as MEASURES
+    from jaxmem.engine.measures import Measure as Measure
+    from jaxmem.engine.records import Record as Record
+    from jaxmem.engine.simulate import Execution as Execution
+    from jaxmem.engine.simulate import simulate as simulate
+    from jaxmem.engine.simulation import Simulation as Simulation
+    from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.channels import GHKLeak as GHKLeak
+    from jaxmem.membrane.channels import HodgkinHuxleyPotassium as HodgkinHuxleyPotassium
+    from jaxmem.membrane.channels import HodgkinHuxleySodium as HodgkinHuxleySodium
+    from jaxmem.membrane.channels import Leak as Leak
+    from jaxmem.membrane.channels import TraubMilesPotassium as TraubMilesPotassium
+    from jaxmem.membrane.channels import TraubMilesSodium as TraubMilesSodium
+    from jaxmem.membrane.check import MembraneError as MembraneError
+    from jaxmem.membrane.environment import Environment as Environment
+    from jaxmem.membrane.geometry import AreaVolume as AreaVolume
+    from jaxmem.membrane.geometry import Cylinder as Cylinder
+    from jaxmem.membrane.geometry import Sphere as Sphere
+    from jaxmem.membrane.mechanism import Current as Current
+    from jaxmem.membrane.mechanism import Linear as Linear
+    from jaxmem.membrane.mechanism import Mechanism as Mechanism
+    from jaxmem.membrane.mechanism import Rates as Rates
+    from jaxmem.membrane.mechanism import Scheme as Scheme
+    from jaxmem.membrane.mechanism import parameter as parameter
+    from jaxmem.membrane.membrane import Membrane as Membrane
+    from jaxmem.membrane.parameters import Parameter as Parameter
+    from jaxmem.membrane.parameters import PathError as PathError
+    from jaxmem.membrane.parameters import concatenate as concatenate
+    from jaxmem.membrane.pumps import NaKATPase as NaKATPase
+    from jaxmem.membrane.species import Species as Species
+    from jaxmem.membrane.species import impermeant as impermeant
+    from jaxmem.membrane.state import Point as Point
+    from jaxmem.membrane.state import State as State
+    from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
+    from jaxmem.rig.stimuli import StepCurrent as StepCurrent
+    from jaxmem.rig.stimuli import Stimulus as Stimulus
+    from jaxmem.study import experiment as experiment
+    from jaxmem.study.experiment import Experiment as Experiment
+    from jaxmem.study.problems import ExperimentError as ExperimentError
+    from jaxmem.study.store import load as load
+    from jaxmem.units import UnitError as UnitError
+else:  # unseen by type checkers, which would take any name for granted
+
+    def __getattr__(name: str):
+        import importlib
+
+        if name in _MODULES:
+            found = importlib.import_module(_MODULES[name])
+        elif name in _HOME:
+            found = getattr(importlib.import_module(_HOME[name]), name)
+        else:
+            raise AttributeError(f"module 'jaxmem' has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -216,11 +216,12 @@ def _balance(membrane: Membrane, v: jax.Array, x: list[jax.Array], paths: tuple[
         flows = m.fluxes(v, states, env)
         return [jnp.zeros_like(v) + flows[k].value for k in ions]
 
-    y = [jnp.log(a) if log else a for a, log in zip(x, logarithmic, strict=True)]
-    for _ in range(8):
+    def newton(_: int, y: list[jax.Array]) -> list[jax.Array]:
         unit = lambda j: [jnp.ones_like(a) if i == j else jnp.zeros_like(a) for i, a in enumerate(y)]
         columns = [jax.jvp(currents, (y,), (unit(j),))[1] for j in range(len(y))]
         step = solve([[columns[j][i] for j in range(len(y))] for i in range(len(y))], [-c for c in currents(y)])
-        y = [a + b for a, b in zip(y, step, strict=True)]
-    return back(y)
+        return [a + b for a, b in zip(y, step, strict=True)]
+
+    y = [jnp.log(a) if log else a for a, log in zip(x, logarithmic, strict=True)]
+    return back(jax.lax.fori_loop(0, 8, newton, y))
 

@@ -21,13 +21,14 @@ from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared
 from jaxmem.membrane.state import Status
 
-BLOCK = 256
+BLOCK = 512
 
 
 class Clock(eqx.Module):
-    """How far and how: ``end`` (step), ``every`` and ``refresh`` (steps), ``first`` sample (step), ``dt`` (ms)."""
+    """How far and how: ``end`` (step), ``rows`` of samples, the ``first`` (step), ``every`` and ``refresh`` (steps), ``dt`` (ms)."""
 
     end: Any
+    rows: Any
     first: Any
     every: Any
     refresh: Any
@@ -38,8 +39,7 @@ class Clock(eqx.Module):
 def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
     """A jitted ``(membrane, carry, stimulus, measures, clock) -> (carry, samples)`` for one block.
 
-    ``samples`` has room for ``room`` rows, of which those from ``clock.first`` to ``clock.end`` are meant. A last call with
-    ``clock.end == carry.state.step`` is not needed: every call leaves a state to go on from.
+    ``samples`` has room for ``room`` rows, of which the first ``clock.rows`` are filled: one program serves every length.
     """
 
     def advance(
@@ -57,15 +57,16 @@ def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
 
             return jax.lax.while_loop(lambda c: c.state.step < target, one, carry)
 
-        def row(carry: Carry, i: jax.Array) -> tuple[Carry, dict[str, jax.Array]]:
-            carry = until(jnp.minimum(clock.first + i * clock.every, clock.end), carry)
+        def row(i: jax.Array, c: tuple[Carry, dict[str, jax.Array]]) -> tuple[Carry, dict[str, jax.Array]]:
+            carry = until(clock.first + i * clock.every, c[0])
+            good = carry.state.status == Status.OK
             found = sample(membrane, carry.state, stimulus, dt, paths)
-            keep = lambda x: jnp.where((carry.state.status == Status.OK) & jnp.isfinite(x), x, jnp.nan)
-            return carry, jax.tree.map(keep, found)
+            put = lambda buffer, x: buffer.at[i].set(jnp.where(good & jnp.isfinite(x), x, jnp.nan))
+            return carry, jax.tree.map(put, c[1], found)
 
-        samples: dict[str, jax.Array] = {}
-        if paths and room:
-            carry, samples = jax.lax.scan(row, carry, jnp.arange(room, dtype=jnp.int32))
+        samples = {path: jnp.full((room, *shape), jnp.nan, dtype) for path in paths}
+        if paths:
+            carry, samples = jax.lax.fori_loop(0, clock.rows, row, (carry, samples))
         return until(clock.end, carry), samples
 
     # 512-bit code doubles the rate where the processor has it and changes nothing where it has not
@@ -79,5 +80,6 @@ def finisher(backend: str):
     return jax.jit(finish)
 
 
-def numbers(end: int, first: int, every: int, refresh: int, dt: float) -> Clock:
-    return Clock(np.int32(end), np.int32(first), np.int32(every), np.int32(refresh), np.float64(dt))
+def clock(*, end: int, rows: int = 0, first: int = 0, every: int = 1, refresh: int, dt: float) -> Clock:
+    """A :class:`Clock` of plain numbers, which enter a compiled program without being part of it."""
+    return Clock(np.int32(end), np.int32(rows), np.int32(first), np.int32(every), np.int32(refresh), np.float64(dt))

@@ -54,28 +54,32 @@ def relaxation(z: ArrayLike, signed: bool = False) -> tuple[jax.Array, jax.Array
     positive and finite beyond.
     """
     a = jnp.where(z < 0, -z, z) if signed else z  # abs has no gradient at 0
-    top, low = 1 + a * (0.1 + a * (1 / 60)), 1 + a * (0.6 + a * (0.15 + a * (1 / 60)))
-    lag = 0.5 + a * (2 / 15 + a * (1 / 60))
+    top, low, lag = 60 + a * (6 + a), 60 + a * (36 + a * (9 + a)), 30 + a * (8 + a)
     if signed:
-        low = jnp.where(z < 0, 1 - a * (0.4 - a * 0.05), low)
-        lag = jnp.where(z < 0, 0.5 - a * (1 / 30), lag)
+        low = jnp.where(z < 0, 60 - a * (24 - a * 3), low)
+        lag = jnp.where(z < 0, 30 - a * 2, lag)
     inverse = 1 / low
     return inverse * top, inverse * lag
 
 
-def exchange(x: dict[str, jax.Array], edges: list[Edge], dt: ArrayLike, baths: tuple[str, ...] = ()) -> dict[str, jax.Array]:
+def exchange(
+    x: dict[str, jax.Array], edges: list[Edge], dt: ArrayLike, baths: tuple[str, ...] = ()
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
     """Pairs exchange exactly, one pair after the other and back again: second order, sums kept, never negative.
 
     ``edges``: ((a, b), (forward, backward)) in 1/ms. Where b is one of the ``baths``, backward is a gain of a per time,
-    whatever the bath holds.
+    whatever the bath holds. Returns what each holds afterwards and what each gained: summed apart, because in float32 the
+    difference of two contents is only as exact as the contents, not as what moved.
     """
     sweep = [(e, 0.5) for e in edges[:-1]] + [(e, 1.0) for e in edges[-1:]] + [(e, 0.5) for e in edges[-2::-1]]
+    gained = {name: jnp.zeros_like(amount) for name, amount in x.items()}
     for ((a, b), (forward, backward)), part in sweep:
         h = part * dt
         rate, back = (forward, backward) if b in baths else (forward + backward, backward * x[b])
         moved = h * relaxation(h * rate)[0] * (forward * x[a] - back)
         x = {**x, a: x[a] - moved, b: x[b] + moved}
-    return x
+        gained = {**gained, a: gained[a] - moved, b: gained[b] + moved}
+    return x, gained
 
 
 def advance_states(membrane: Membrane, v: jax.Array, states: dict[str, States], env: Environment, h: ArrayLike) -> dict[str, States]:
@@ -85,7 +89,7 @@ def advance_states(membrane: Membrane, v: jax.Array, states: dict[str, States], 
         x = new[name] = dict(states[name])
         for key, rates in membrane.mechanisms[name].kinetics(v, states[name], env).items():
             if isinstance(rates, Scheme):
-                x.update(exchange({s: states[name][s] for s in rates.names}, list(rates.edges.items()), h))
+                x.update(exchange({s: states[name][s] for s in rates.names}, list(rates.edges.items()), h)[0])
                 continue
             gain, rate = (rates.opening, rates.opening + rates.closing) if isinstance(rates, Rates) else (rates.gain, rates.rate)
             x[key] = x[key] + h * relaxation(h * rate)[0] * (gain - rate * x[key])
@@ -113,8 +117,8 @@ def transferred(membrane: Membrane, edges: list[Edge], book: Accounts, flow: Acc
             outer.append(((a, f"{a}|bath"), (forward, backward * level / per_depth[a])))
     baths = tuple(dict.fromkeys(b for (_, b), _ in outer))
     before |= {b: jnp.zeros_like(book[b]) for b in baths}
-    after = exchange(before, [*inner, *outer], dt, baths)
-    return {p: (after[p] - before[p]) * per_depth[p.split("|")[0]] for p in after}
+    _, gained = exchange(before, [*inner, *outer], dt, baths)
+    return {p: x * per_depth[p.split("|")[0]] for p, x in gained.items()}
 
 
 def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.Array]:
@@ -144,8 +148,10 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     slope = sum(c.slope for c in charged) - drive.slope
     push = -(dt / m.capacitance) * value
     mean, lag = relaxation((dt / m.capacitance) * slope, signed=True)
+    # XLA on a CPU would work out the whole current again for every account; behind the barrier it is kept
+    push, mean, lag = jax.lax.optimization_barrier((push, mean, lag))
     excursion = push * lag
-    flow = {k: dt * (c.value + c.slope * excursion) for k, c in {**flows, "electrode": drive}.items()}
+    flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": drive}.items()}
     change = push * mean + moving.v_low
     v = moving.v + change
 
@@ -158,6 +164,12 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     states = {name: m.mechanisms[name].events(spiked, states[name]) for name in m.order}
     # v + v_low loses nothing; v alone in float32 would lose 7 nC/cm2 a minute at rest
     return Moving(v, change - (v - moving.v), states, pending, last, 0.5 * dt), spiked
+
+
+def _mean_over_step(current: Current, excursion: jax.Array) -> ArrayLike:
+    """The mean of a linear current whose voltage is on average ``excursion`` away from where it was taken."""
+    constant = isinstance(current.slope, float) and current.slope == 0  # XLA keeps a product with 0: it might be NaN
+    return current.value if constant else current.value + current.slope * excursion
 
 
 def _touches(edge: Edge, species: list[str]) -> bool:

@@ -183,7 +183,10 @@ def _plan(slopes: list[float]) -> dict[float, tuple[float, int]]:
             return [a for a in left if whole(a) and 1 <= abs(round(a / unit)) <= LARGEST_POWER]
 
         unit = max((abs(a) / j for a in left for j in range(1, 7)), key=lambda u: (len(fits(u)), u))
-        for a in fits(unit):
+        together = fits(unit)
+        if sum(a < 0 for a in together) > len(together) / 2:
+            unit = -unit  # a negative power costs a division
+        for a in together:
             plan[a] = unit, round(a / unit)
             left.remove(a)
     return plan

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.engine.advance import BLOCK, compiled, finisher, numbers
+from jaxmem.engine.advance import BLOCK, clock, compiled, finisher
 from jaxmem.engine.audit import audit
 from jaxmem.engine.interval import begin, refresh_steps
 from jaxmem.engine.measures import MEASURES, Measure, Plan, Result
@@ -28,6 +28,7 @@ from jaxmem.rig.stimuli import ConstantCurrent, Stimulus
 
 CHUNK_STEPS = 20_000  # of one block: about a tenth of a second, so that progress and Ctrl-C are prompt
 CHUNK_BYTES = 16 * 2**20  # of samples that one call may bring back
+MOST_ROWS = 1024  # of samples in one call; depends on nothing but the number of variables, so that programs are reused
 LAST_STEP = 2**30  # steps are counted in int32, with room for edges
 
 
@@ -308,8 +309,9 @@ class _Run:
                 target = min(step + chunk, self.end)
                 due = samples[(samples > step) & (samples <= target)] if step else samples[samples <= target]
                 first = int(due[0]) if due.size else target
-                carry, rows = advance(membrane, carry, stimulus, self.measures, numbers(target, first, every, self.refresh, self.dt))
-                rows = {p: np.asarray(x) for p, x in rows.items()}  # waits for the device
+                times = clock(end=target, rows=due.size, first=first, every=every, refresh=self.refresh, dt=self.dt)
+                carry, rows = advance(membrane, carry, stimulus, self.measures, times)
+                rows = {p: np.asarray(x[: due.size]) for p, x in rows.items()}
                 carry.state.v.block_until_ready()
                 self._keep(records, cells, due, rows)
                 with self.lock:
@@ -328,9 +330,8 @@ class _Run:
         """(steps, rows of samples) of one call."""
         if not variables:
             return CHUNK_STEPS, 0
-        rows = CHUNK_BYTES // (self.width * np.dtype(self.dtype).itemsize * variables)
-        room = max(1, min(rows, CHUNK_STEPS // every or 1, (self.end - self.first) // every + 1))
-        return (room * every if room > 1 or every <= CHUNK_STEPS else CHUNK_STEPS), room + 1
+        room = max(2, min(MOST_ROWS, CHUNK_BYTES // (self.width * np.dtype(self.dtype).itemsize * variables)))
+        return min(CHUNK_STEPS, (room - 1) * every), room
 
     def _keep(self, records: list[_Asked], cells: np.ndarray, due: np.ndarray, rows: dict[str, np.ndarray]) -> None:
         for r in records:
@@ -340,7 +341,7 @@ class _Run:
             begin_row = int(np.searchsorted(self._samples(r.every), due[mine][0]))
             columns = np.searchsorted(r.cells, cells)
             for p in r.paths:
-                self.buffers[r.prefix, p][begin_row : begin_row + int(mine.sum()), columns] = rows[p][: due.size][mine][:, : cells.size]
+                self.buffers[r.prefix, p][begin_row : begin_row + int(mine.sum()), columns] = rows[p][mine][:, : cells.size]
 
     def traces(self, known: dict[str, tuple[str, str]]) -> dict[str, Trace]:
         found = {}

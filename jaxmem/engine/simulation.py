@@ -1,6 +1,7 @@
 """The result of a run."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ class Measured:
 class Simulation:
     """What :func:`jaxmem.simulate` returns. Without a cell axis in the membrane, all arrays come without one.
 
-    ``membrane``, ``stimulus``, ``initial_state``, ``dt``, ``duration`` and ``precision`` are what was run, as given: they
-    suffice to run it again, bit for bit. ``info`` says on what and how fast: device, versions, wall time.
+    ``membrane``, ``stimulus``, ``initial_state``, ``dt``, ``duration`` and ``precision`` are what was run, as given:
+    they suffice to run it again, bit for bit. ``info`` says on what and how fast: device, versions, wall time.
     """
 
     membrane: Membrane
@@ -90,11 +91,22 @@ class Simulation:
         codes, counts = np.unique(self.status, return_counts=True)
         return {Status(int(c)).reason: int(n) for c, n in zip(codes, counts, strict=True) if c != Status.OK}
 
-    def save(self, path: Any, *, overwrite: bool = False, experiment: str | None = None) -> None:
-        """Write one HDF5 file, whole or not at all; FileExistsError where it exists, unless ``overwrite``."""
+    def save(
+        self,
+        path: Any,
+        *,
+        overwrite: bool = False,
+        experiment: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one HDF5 file, whole or not at all; FileExistsError where it exists, unless ``overwrite``.
+
+        ``experiment`` is the text of the experiment file, ``attributes`` what else the file shall say of where it comes
+        from (``seed``, ``preset``, ``question``, ``title``).
+        """
         from jaxmem.study.store import save  # h5py is imported by one module, and only when it is needed
 
-        save(self, path, overwrite=overwrite, experiment=experiment)
+        save(self, path, overwrite=overwrite, experiment=experiment, attributes=attributes)
 
     def to_xarray(self) -> Any:
         """The same variables, units and coordinates as an :class:`xarray.Dataset` (needs xarray)."""

@@ -1,0 +1,133 @@
+"""The commands and their options. Nothing heavy is imported until one runs, so that ``--help`` answers at once."""
+
+import sys
+from typing import Any
+
+import click
+
+from jaxmem import __version__
+from jaxmem.cli import errors
+
+EXISTING = click.Path(exists=True, dir_okay=False, readable=True)
+NEW = click.Path(dir_okay=False)
+PRECISION = click.Choice(["float32", "float64"])
+KIND = click.Choice(["overview", "voltage", "concentrations", "reversals", "currents", "map", "distributions"])
+
+
+class _Commands(click.Group):
+    """Turns what a user can mend into one message and an exit status, and leaves bugs their tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            click.echo(str(stop) or "interrupted; nothing written", err=True)
+            sys.exit(errors.INTERRUPTED)
+        except Exception as error:
+            status = errors.status(error)
+            if status is None:
+                raise
+            click.echo(f"error: {errors.text(error)}", err=True)
+            sys.exit(status)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="jaxmem %(version)s")
+def cli() -> None:
+    """Populations of excitable membranes with electrogenic pumps and living ion concentrations.
+
+    \b
+    jaxmem simulate EXPERIMENT.toml -o OUT.h5   run an experiment
+    jaxmem show OUT.h5                          what is in a result
+    jaxmem plot OUT.h5 --kind reversals         a figure of it
+    """
+
+
+@cli.command()
+@click.argument("experiment", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The HDF5 file to write (default: EXPERIMENT.h5 in this directory).")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE",
+    help="Replace a value of the file: run.dt=0.01, population.cells=100, or a parameter: pump.i_max=\"1.2 uA/cm^2\".",
+)  # fmt: skip
+@click.option("--cells", type=click.IntRange(1), help="As --set population.cells=N.")
+@click.option("--seed", type=click.IntRange(0), help="As --set population.seed=N.")
+@click.option("--precision", type=PRECISION, help="As --set run.precision=...")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to run (default: a GPU if there is one).")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would run and how long; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--no-figure", is_flag=True, help="Do not draw the overview beside the result.")
+def simulate(**options: Any) -> None:
+    """Simulate an experiment file and write one HDF5 file and one figure."""
+    from jaxmem.cli.process import prepare
+
+    prepare(options["device"])
+    from jaxmem.cli.simulate import simulate
+
+    simulate(**options)
+
+
+@cli.command()
+@click.argument("file", type=EXISTING)
+@click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")
+def show(file: str, experiment: bool) -> None:
+    """What a result file holds: the question, the cells, measures, variables, provenance."""
+    from jaxmem.cli.results import show
+
+    show(file, experiment)
+
+
+@cli.command()
+@click.argument("file", type=EXISTING)
+@click.option("--kind", type=KIND, default="overview", show_default=True, help="Which figure.")
+@click.option("-o", "--output", type=NEW, help="The picture, .png, .pdf or .svg (default: FILE-KIND.png).")
+@click.option("--cell", "cells", type=int, multiple=True, help="A recorded cell to show; may be given several times.")
+@click.option("--measure", "measures", multiple=True, help="The measure of a map; several for distributions.")
+@click.option("--overwrite", is_flag=True, help="Replace a picture that exists.")
+def plot(**options: Any) -> None:
+    """Draw a figure of a result."""
+    from jaxmem.cli.process import prepare
+
+    prepare("cpu")
+    from jaxmem.cli.results import plot
+
+    plot(**options)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the published membranes; with NAME one of them, with every parameter."""
+    from jaxmem.cli.process import prepare
+
+    prepare("cpu")
+    from jaxmem.cli.about import presets
+
+    presets(name)
+
+
+@cli.command()
+def devices() -> None:
+    """What simulations can run on here, and how this process is set up for it."""
+    from jaxmem.cli.process import prepare
+
+    prepare()
+    from jaxmem.cli.about import devices
+
+    devices()
+
+
+@cli.command()
+@click.argument("file", type=EXISTING)
+@click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell.")
+@click.option("-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5).")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to run (default: a GPU if there is one).")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def rerun(**options: Any) -> None:
+    """Run one cell of a result again, recording everything, and check that it ends in the same bits."""
+    from jaxmem.cli.process import prepare
+
+    prepare(options["device"])
+    from jaxmem.cli.results import rerun
+
+    rerun(**options)

@@ -1,0 +1,27 @@
+"""Figures of a simulation. Each kind is a function ``(simulation, *, title=None, ...) -> matplotlib Figure``.
+
+matplotlib is imported when a figure is drawn; pyplot never is. ``save`` writes a figure to a file.
+"""
+
+from jaxmem.plots._currents import currents as currents
+from jaxmem.plots._ions import concentrations as concentrations
+from jaxmem.plots._ions import reversals as reversals
+from jaxmem.plots._overview import overview as overview
+from jaxmem.plots._population import distributions as distributions
+from jaxmem.plots._population import map_of as map_of
+from jaxmem.plots._style import caption_of as caption_of
+from jaxmem.plots._style import save as save
+from jaxmem.plots._voltage import voltage as voltage
+
+KINDS = {
+    "overview": overview,
+    "voltage": voltage,
+    "concentrations": concentrations,
+    "reversals": reversals,
+    "currents": currents,
+    "map": map_of,
+    "distributions": distributions,
+}
+
+DESCRIPTIONS = {name: (function.__doc__ or "").splitlines()[0] for name, function in KINDS.items()}
+"""Kind -> one line that says what it shows."""

@@ -1,0 +1,180 @@
+"""What came of a run, in tables that a physiologist can read on a terminal. Uses rich, and JAX not at all."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jaxmem.units import pretty
+
+if TYPE_CHECKING:
+    from jaxmem.engine.simulation import Simulation
+
+STILL = 0.1  # mV/min: a cell that drifts more before the stimulus did not stand still
+LOOSE = 1e-3  # of the charge that moved: an audit above this casts doubt on the run
+
+_NAMES = {
+    "resting_potential": "resting potential",
+    "drift": "drift before the stimulus",
+    "spike_count": "spikes",
+    "firing_rate": "firing rate in the stimulus",
+    "first_spike_time": "first spike",
+    "minimum_v": "lowest voltage",
+    "maximum_v": "highest voltage",
+    "mean_v": "mean voltage",
+    "final_v": "voltage at the end",
+    "atp": "ATP use",
+}
+_SYMBOLS = {"na": "Na⁺", "k": "K⁺", "cl": "Cl⁻", "ca": "Ca²⁺", "mg": "Mg²⁺", "hco3": "HCO₃⁻", "h": "H⁺"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A quantity over the cells: NaN where a cell has none."""
+
+    name: str
+    unit: str
+    values: np.ndarray
+    note: str = ""
+
+
+def of(simulation: "Simulation") -> RenderableType:
+    """Fates, measures and concentrations, audit and speed of a run."""
+    return Group(fates(simulation), Text(), quantities(rows(simulation)), Text(), audit(simulation), speed(simulation))
+
+
+def fates(simulation: "Simulation") -> RenderableType:
+    """How many cells stayed silent, spiked, failed and why."""
+    status = np.atleast_1d(simulation.status)
+    total, ok = status.size, status == 0
+    counted = simulation.measured.get("spike_count")
+    table = Table(
+        box=None,
+        show_header=False,
+        padding=(0, 1),
+        title=f"{total:,} cell{'s' if total > 1 else ''}",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column()
+
+    def line(count: int, what: str) -> None:
+        table.add_row(f"{count:,}", f"{count / total:.1%}", what)
+
+    if counted is None:
+        line(int(ok.sum()), "ran to the end (add 'spike_count' to the measures to see which of them spiked)")
+    else:
+        spikes = np.atleast_1d(counted.values)
+        line(int((ok & (spikes == 0)).sum()), "stayed silent")
+        line(int((ok & (spikes > 0)).sum()), "spiked")
+    for reason, count in simulation.failures.items():
+        line(count, f"failed: {reason}")
+    if not simulation.failures:
+        line(0, "failed")
+    return table
+
+
+def rows(simulation: "Simulation") -> list[Row]:
+    """Every measure, with the concentrations that the run began with before their changes."""
+    found, told = [], False
+    for name, m in simulation.measured.items():
+        values = np.atleast_1d(m.values)
+        if name.startswith("concentration_change"):
+            if not told:
+                found += [Row(f"{_pool(pool)} at start", "mM", x) for pool, x in _start(simulation).items()]
+                told = True
+            _, _, pool = name.partition(".")
+            found.append(Row(f"{_pool(pool)}, change", m.unit, values))
+            continue
+        note = ""
+        if name == "drift":
+            ran = np.isfinite(values)
+            note = f"{int((abs(values[ran]) > STILL).sum()):,} of {int(ran.sum()):,} cells above {STILL:g} mV/min"
+        elif name == "first_spike_time":
+            note = f"of the {int(np.isfinite(values).sum()):,} cells that spiked"
+        found.append(Row(_NAMES.get(name, name.replace("_", " ")), m.unit, values, note))
+    return found
+
+
+def _start(simulation: "Simulation") -> dict[str, np.ndarray]:
+    """Dynamic concentrations at the start, of the cells that ran."""
+    env = simulation.membrane.environment(simulation.initial_state.book)
+    status = np.atleast_1d(simulation.status)
+    whole = lambda x: np.where(status == 0, np.broadcast_to(np.asarray(x, float), status.shape), np.nan)
+    return {f"{name}.{side}": whole(getattr(env, side)[name]) for name, side in simulation.membrane.pools()}
+
+
+def _pool(path: str) -> str:
+    name, _, side = path.partition(".")
+    return f"{_SYMBOLS.get(name, name)} {side}"
+
+
+def quantities(given: Sequence[Row]) -> RenderableType:
+    """A row per quantity: median and 5-95 % over the cells that have it."""
+    many = any(row.values.size > 1 for row in given)
+    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("median" if many else "value", justify="right", no_wrap=True)
+    if many:
+        table.add_column("5 to 95 %", justify="center", no_wrap=True)
+    table.add_column("unit")
+    notes = []
+    for row in given:
+        good = row.values[np.isfinite(row.values)]
+        low, middle, high = np.quantile(good, (0.05, 0.5, 0.95)) if good.size else (np.nan,) * 3
+        cells = [row.name, number(middle)]
+        if many:
+            cells.append(f"{number(low)} … {number(high)}" if good.size else "")
+        table.add_row(*cells, pretty(row.unit))
+        if row.note:
+            notes.append(Text(f"{row.name}: {row.note}"))
+    return Group(table, *notes)
+
+
+def number(x: float) -> str:
+    """Four significant digits, three of a small number; "-" where there is nothing."""
+    if not np.isfinite(x):
+        return "-"
+    return f"{x:.4g}" if abs(x) >= 10 else f"{x:.3g}"
+
+
+def audit(simulation: "Simulation") -> Text:
+    """Whether the books close, in the worst cell."""
+    charge, mass = simulation.audit.worst_charge, simulation.audit.worst_mass
+    text = Text(f"Books: charge closes to {charge:.1e} of what moved, amounts to {mass:.1e} (worst cell)")
+    if max(charge, mass) > LOOSE:
+        text.append("; that is poor: take a smaller dt", style="bold red")
+    return text
+
+
+def speed(simulation: "Simulation") -> Text:
+    """How much was computed, how fast, on what."""
+    info, n = simulation.info, np.atleast_1d(simulation.status).size
+    steps = n * round(simulation.duration / simulation.dt)
+    where = f"{info['device']}, {info['threads']} thread{'s' if info['threads'] > 1 else ''}, {simulation.precision}"
+    rate = many(info["cell_steps_per_second"])
+    return Text(f"Speed: {many(steps)} cell-steps in {info['seconds']:.1f} s, {rate} per second ({where})")
+
+
+def many(x: float) -> str:
+    """A large number in words."""
+    for word, unit in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if x >= unit:
+            return f"{x / unit:.3g} {word}"
+    return f"{x:.3g}"
+
+
+def pairs(given: Mapping[str, Any]) -> RenderableType:
+    """Names and values side by side."""
+    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in given.items():
+        table.add_row(name, str(value))
+    return table

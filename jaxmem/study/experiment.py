@@ -1,0 +1,217 @@
+"""Experiment files: a question, a membrane, a population, a stimulus and what is wanted of it, in one TOML file.
+
+``load(path)`` reads and checks everything before anything runs; ``Experiment.run()`` runs it.
+"""
+
+import dataclasses
+import difflib
+import itertools
+import os
+import pathlib
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmem.analysis.resting import resting_state
+from jaxmem.engine.records import Record, steps_between
+from jaxmem.engine.simulate import Execution, simulate
+from jaxmem.engine.simulation import Simulation
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import select
+from jaxmem.membrane.state import State
+from jaxmem.rig.stimuli import Stimulus
+from jaxmem.study import membrane_table, population, protocol_table, tables
+from jaxmem.study.problems import ExperimentError, Override, Problems
+
+
+class Setup(NamedTuple):
+    """What :func:`jaxmem.simulate` needs: ``simulate(membrane, stimulus=..., initial=..., **how)``."""
+
+    membrane: Membrane
+    initial: State
+    stimulus: Stimulus | None
+    how: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An experiment that can be run: everything checked, in documented units, per cell.
+
+    ``membrane`` holds the whole population. ``initial`` is "given" (start at ``initial_v`` with steady gates) or
+    "steady" (each cell starts in its own steady state). ``text`` is the file as read, with what was overridden;
+    ``notes`` tell what a reader of the results should know.
+    """
+
+    file: str
+    text: str
+    question: str
+    preset: str
+    membrane: Membrane
+    stimulus: Stimulus | None
+    initial: str
+    duration: float
+    dt: float
+    precision: str
+    measures: tuple[str, ...]
+    records: tuple[Record, ...]
+    cells: int
+    seed: int
+    varied: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return round(self.duration / self.dt)
+
+    def part(self, cells: np.ndarray) -> "Experiment":
+        """The same experiment with some of its cells (indices), and without traces."""
+        driven = None if self.stimulus is None else select(self.stimulus, cells)
+        return dataclasses.replace(
+            self, membrane=select(self.membrane, cells), stimulus=driven, cells=len(cells), records=()
+        )
+
+    def build(self) -> Setup:
+        """Find the initial state. Cells without a steady state keep the status NO_STEADY_STATE and are not run."""
+        state = resting_state(self.membrane).state if self.initial == "steady" else self.membrane.initial_state()
+        how = {
+            "duration": self.duration, "dt": self.dt, "precision": self.precision,
+            "record": self.records, "measures": self.measures,
+        }  # fmt: skip
+        return Setup(self.membrane, state, self.stimulus, how)
+
+    def run(self, progress: Callable[[int, int], None] | None = None, execution: Execution | None = None) -> Simulation:
+        """Build and simulate; arguments as for :func:`jaxmem.simulate`, whose errors it raises."""
+        s = self.build()
+        return simulate(
+            s.membrane, stimulus=s.stimulus, initial=s.initial, execution=execution, progress=progress, **s.how
+        )
+
+
+def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ()) -> Experiment:
+    """Read, check and assemble an experiment file.
+
+    ``overrides`` replace what the file says: ``"run.dt=0.01"``, ``"population.cells=100"``, or a parameter as under
+    [membrane.parameters], ``"pump.i_max=1.2 uA/cm^2"``.
+
+    Raises :class:`ExperimentError`, which lists everything that is wrong with file, line and field; OSError where the
+    file cannot be read.
+    """
+    file = pathlib.Path(path)
+    try:
+        text = file.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ExperimentError(
+            [f"{path}: this is no text file in UTF-8 ({error.reason} at byte {error.start})"]
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError([_syntax(path, text, error)]) from None
+    problems = Problems(path, text)
+    _flatten_paths(raw)
+    changes = [Override.parse(o) if isinstance(o, str) else o for o in overrides]
+    for change in changes:
+        _override(raw, change, problems)
+    whole = problems.table(tables.ExperimentTable, raw)
+    read = lambda name: problems.table(tables.SECTIONS[name], raw.get(name, getattr(whole, name, {})), name)
+    sections = {name: read(name) for name in tables.SECTIONS if name in raw or name not in ("membrane", "run")}
+    text += "".join(f"\n# overridden: {change.written}" for change in changes) + "\n" * bool(changes)
+    return _assemble(file, text, whole, sections, problems)
+
+
+def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any], problems: Problems) -> Experiment:
+    run, stimulus, notes = sections.get("run"), None, list[str]()
+    if run is not None:
+        with problems.at("run", "duration"):
+            steps_between(run.duration, run.dt, "run.duration")
+    membrane = None
+    if sections.get("membrane") is not None:
+        membrane = membrane_table.membrane(sections["membrane"], file.parent, problems, notes)
+    initial = sections["initial"] or tables.InitialTable()
+    people = sections["population"] or tables.PopulationTable()
+    measures: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
+    if membrane is not None:
+        if initial.v is not None:
+            membrane = membrane.with_parameters({"initial_v": initial.v})
+        if sections["output"] is not None:
+            measures = protocol_table.measures(sections["output"].measures, membrane, problems)
+            dt = 0.025 if run is None else run.dt
+            records = protocol_table.records(sections["output"], membrane, people.cells, dt, problems)
+        if sections["stimulus"] is not None:
+            stimulus = protocol_table.stimulus(
+                sections["stimulus"], membrane, np.inf if run is None else run.duration, problems
+            )
+        membrane, stimulus = population.varied(people, membrane, stimulus, problems)
+    problems.stop()
+    assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
+    return Experiment(
+        file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
+        stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
+        measures=measures, records=records, cells=people.cells, seed=people.seed, varied=tuple(people.vary),
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _syntax(path: Any, text: str, error: tomllib.TOMLDecodeError) -> str:
+    """tomllib's complaint in our form."""
+    said, _, place = str(error).partition(" (at ")
+    line = (
+        place.removeprefix("line ").partition(",")[0] if place.startswith("line") else str(len(text.splitlines()) or 1)
+    )
+    return f"{path}:{line}: this is not valid TOML: {said[0].lower() + said[1:]} ({place.rstrip(')') or 'at the end'})"
+
+
+# ---------------------------------------------------------------------- parameter paths in TOML, and overrides
+def _flatten_paths(raw: dict[str, Any]) -> None:
+    """``sodium.g = 50`` is a table in a table to TOML; here it is the path ``sodium.g``."""
+    for section, table in (("membrane", "parameters"), ("population", "vary")):
+        holder = raw.get(section)
+        if isinstance(holder, dict) and isinstance(holder.get(table), dict):
+            holder[table] = _flat(holder[table])
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and value and not _SPREAD & set(value):
+            found |= _flat(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+_SPREAD = set(tables.DistributionTable.model_fields)
+
+
+def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None:
+    """Put a value into the raw tables."""
+    parts = change.path.split(".")
+    if parts[0] not in tables.ExperimentTable.model_fields:
+        if near := difflib.get_close_matches(parts[0], tables.SECTIONS, n=1, cutoff=0.75):
+            raise ExperimentError(
+                [f"{change.written}: there is no {change.path!r}; did you mean '{'.'.join([*near, *parts[1:]])}'?"]
+            )
+        parts = ["membrane", "parameters", *parts]
+    if parts[:2] == ["membrane", "parameters"] and len(parts) > 2:
+        parts = [*parts[:2], ".".join(parts[2:])]
+    elif parts[:2] == ["population", "vary"] and len(parts) > 2:
+        field = parts[-1:] if parts[-1] in _SPREAD and len(parts) > 3 else []
+        parts = [*parts[:2], ".".join(parts[2 : len(parts) - len(field)]), *field]
+    place: Any = raw
+    for part, following in itertools.pairwise(parts):
+        if isinstance(place, list):
+            inside = part.isdigit() and int(part) < len(place)
+            place = place[int(part)] if inside else None
+        else:
+            place = place.setdefault(part, [] if following.isdigit() else {})
+        if not isinstance(place, dict | list):
+            raise ExperimentError([f"{change.written}: there is no {change.path!r} to set"])
+    problems.override(tuple(int(p) if p.isdigit() else p for p in parts), change.written)
+    if isinstance(place, dict):
+        place[parts[-1]] = change.value
+    elif parts[-1].isdigit() and int(parts[-1]) < len(place):
+        place[int(parts[-1])] = change.value
+    else:
+        raise ExperimentError([f"{change.written}: there is no {change.path!r} to set"])

@@ -1,0 +1,170 @@
+"""The one module that knows h5py: tables of variables to the bytes of an HDF5 file, and back.
+
+The format is netCDF-4 as plain HDF5: dimensions are dimension scales of the root group, fill values are NaN. The bytes
+are made in memory, because HDF5 takes the process down when a disk is full. Everything above a few values is compressed
+and carries a checksum per chunk.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from jaxmem import units
+from jaxmem.study.files import StoreError, verify
+
+MARK = "jaxmem_format"
+FORMAT = 1
+FILTERED = 256  # values; below that a chunk's own overhead is larger than what it saves
+SAMPLES, CELLS = 1000, 64  # of a trace in one chunk
+VALUES = SAMPLES * CELLS  # of anything in one chunk
+LONG = 8192  # characters; longer texts are datasets, for attributes over 64 kB fail
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ADVICE = "restore a copy or run it again"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """An array with a name for each axis, the unit it is in (as :mod:`jaxmem.units` writes it) and what it means."""
+
+    values: np.ndarray
+    dims: tuple[str, ...]
+    unit: str
+    description: str
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """CF attributes."""
+        return {"units": _cf(self.unit), "long_name": self.description, **self.more}
+
+
+def image(
+    coordinates: Mapping[str, Variable],
+    variables: Mapping[str, Variable],
+    texts: Mapping[str, str],
+    attributes: Mapping[str, Mapping[str, Any]],
+) -> bytes:
+    """The bytes of a file with these variables (``group/name``), texts and attributes of groups ("/": of the file)."""
+    with h5py.File("jaxmem", "w", driver="core", backing_store=False, block_size=2**22) as file:
+        file.attrs[MARK] = FORMAT
+        for name, coordinate in coordinates.items():
+            _write(file, name, coordinate, fill=False).make_scale(name)
+        for name, variable in variables.items():
+            dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f")
+            for axis, dim in enumerate(variable.dims):
+                dataset.dims[axis].attach_scale(file[dim])
+        for name, text in texts.items():
+            file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+        for group, values in attributes.items():
+            here = file.require_group(group)
+            for name, value in values.items():
+                if isinstance(value, str) and len(value) > LONG:
+                    here.create_dataset(name, data=value, dtype=h5py.string_dtype())
+                else:
+                    here.attrs[name] = value
+        file.flush()
+        return file.id.get_file_image()
+
+
+def _write(file: h5py.File, name: str, variable: Variable, fill: bool) -> h5py.Dataset:
+    values = variable.values
+    options: dict[str, Any] = {}
+    if values.size >= FILTERED:
+        options = {
+            "chunks": _chunks(variable),
+            "compression": "gzip",
+            "compression_opts": 1,
+            "shuffle": True,
+            "fletcher32": True,
+        }
+    if fill:
+        options["fillvalue"] = np.nan
+    dataset = file.create_dataset(name, data=values, **options)
+    for key, value in variable.attributes.items():
+        dataset.attrs[key] = value
+    if fill:
+        dataset.attrs["_FillValue"] = np.full(1, np.nan, values.dtype)
+    return dataset
+
+
+def _chunks(variable: Variable) -> tuple[int, ...]:
+    """Traces: 1000 samples of 64 cells, of more cells where there are fewer samples. Others: a row at a time."""
+    shape = variable.values.shape
+    if len(shape) == 2 and variable.dims[0].startswith("time"):
+        samples = min(shape[0], SAMPLES)
+        return samples, min(shape[1], VALUES // samples)
+    return (*(1 for _ in shape[:-1]), min(shape[-1], VALUES))
+
+
+class Reader:
+    """An open file; every failure of HDF5 becomes a StoreError that says what to do."""
+
+    def __init__(self, file: h5py.File, path: Any):
+        self.file, self.path = file, path
+
+    def array(self, name: str) -> Any:
+        """The values of a variable: an array, or a NumPy scalar where it has no axes."""
+        return self._read(name)
+
+    def text(self, name: str) -> str | None:
+        """A text, None where the file has none of that name."""
+        found = self._read(name) if name in self.file else None
+        return found.decode() if isinstance(found, bytes) else found
+
+    def _read(self, name: str) -> Any:
+        try:
+            return self.file[name][()]
+        except (OSError, KeyError, RuntimeError) as error:
+            raise StoreError(f"{self.path} is damaged: {name!r} cannot be read ({error}); {ADVICE}") from error
+
+
+@contextlib.contextmanager
+def opened(path: Any, *, check_up_to: float = float("inf")) -> Iterator[Reader]:
+    """A result of jaxmem, open for reading and verified where it has at most ``check_up_to`` bytes.
+
+    Raises FileNotFoundError, and StoreError for what is no HDF5 file, is one of another program, is damaged, or
+    fails to give what the reader looks for.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if place.is_dir():
+        raise IsADirectoryError(f"{path} is a directory; give the name of a file in it")
+    with place.open("rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            raise StoreError(f"{path} is not an HDF5 file")
+    if place.stat().st_size <= check_up_to:
+        verify(place)
+    try:
+        file = h5py.File(place, "r")
+        marked = file.attrs.get(MARK)
+    except (OSError, RuntimeError) as error:
+        raise StoreError(
+            f"{path} is damaged, cut off, or being written to: HDF5 cannot open it ({error}); {ADVICE}"
+        ) from error
+    with file:
+        if marked is None:
+            raise StoreError(f"{path} is an HDF5 file, but not a result of jaxmem; open it with xarray or h5py")
+        if not isinstance(marked, int | np.integer) or marked > FORMAT:
+            raise StoreError(
+                f"{path} has format {marked}, and this jaxmem reads up to {FORMAT}; install a later version"
+            )
+        try:
+            yield Reader(file, path)
+        except StoreError as error:
+            raise StoreError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            text = f"{path} cannot be read: it was changed, or written by another version of jaxmem"
+            raise StoreError(f"{text} ({type(error).__name__}: {error})") from error
+
+
+def _cf(unit: str) -> str:
+    try:
+        return units.cf(unit)
+    except units.UnitError:  # a user's own mechanism may count in what it likes
+        return unit

@@ -1,0 +1,101 @@
+"""From [stimulus] and [output] of an experiment file to a stimulus, measures and records, noting all that is wrong."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxmem import units
+from jaxmem.engine.measures import MEASURES
+from jaxmem.engine.records import GROUPS, Record, expand, steps_between, variables_of
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import path_error
+from jaxmem.rig.stimuli import ConstantCurrent, StepCurrent, Stimulus
+from jaxmem.study import tables
+from jaxmem.study.problems import Problems
+
+
+def stimulus(table: tables.StimulusTable, membrane: Membrane, duration: float, problems: Problems) -> Stimulus | None:
+    if table.kind == "none":
+        return None
+    amplitude = 0.0
+    with problems.at("stimulus", "amplitude"):
+        amplitude = units.parse_quantity(
+            table.amplitude, "uA/cm^2", area=membrane.geometry.area, capacitance=membrane.capacitance
+        )
+    with problems.at("stimulus", "carrier"):
+        membrane.carried_by(table.carrier)
+    if table.kind == "constant":
+        return ConstantCurrent(amplitude=amplitude, carrier=table.carrier)
+    assert table.start is not None and table.stop is not None, "a step has both"
+    if table.start >= duration:
+        problems.add(("stimulus", "start"), f"found {table.start:g} ms, but the run ends at {duration:g} ms")
+    return StepCurrent(amplitude=amplitude, start=table.start, stop=table.stop, carrier=table.carrier)
+
+
+USUAL = ("resting_potential", "drift", "spike_count", "firing_rate", "first_spike_time", "concentration_change", "atp")
+
+
+def measures(wanted: list[str] | None, membrane: Membrane, problems: Problems) -> tuple[str, ...]:
+    """The measures asked for; those a report needs where nothing is said."""
+    if wanted is None:
+        return tuple(name for name in USUAL if name != "atp" or "atp" in membrane.species)
+    for i, name in enumerate(wanted):
+        if name not in MEASURES:
+            problems.add(("output", "measures", i), str(path_error(name, list(MEASURES), "measure")))
+        elif name == "atp" and "atp" not in membrane.species:
+            problems.add(("output", "measures", i), "this membrane has no species 'atp' that counts ATP")
+    return tuple(dict.fromkeys(wanted))
+
+
+def records(
+    table: tables.OutputTable, membrane: Membrane, cells: int, dt: float, problems: Problems
+) -> tuple[Record, ...]:
+    known = variables_of(membrane, membrane.initial_state()) | {"stimulus": ("uA/cm^2", "")}
+    found: list[Record] = []
+    names: dict[str, int] = {}
+    for i, raw in enumerate(table.traces):
+        where = ("output", "traces", i)
+        trace = problems.table(tables.TraceTable, raw, *where)
+        if trace is None:
+            continue
+        with problems.at(*where, "every"):
+            field = f"output.traces[{i}].every"
+            steps_between(trace.every, dt, field)
+        chosen = _cells(trace.cells, cells, (*where, "cells"), problems)
+        paths = []
+        for j, path in enumerate(trace.variables):
+            if path not in known and path not in GROUPS:
+                problems.add((*where, "variables", j), str(path_error(path, [*known, *GROUPS], "variable to record")))
+            else:
+                paths += expand([path], known)
+        prefix = f"{trace.name}." if trace.name else ""
+        for path in dict.fromkeys(paths):
+            if names.setdefault(prefix + path, i) != i:
+                problems.add(
+                    where, f"{path!r} is recorded by output.traces[{names[prefix + path]}] too; give one of them a name"
+                )
+                break
+        found.append(Record(trace.variables, trace.every, chosen, trace.name))
+    return tuple(found)
+
+
+def _cells(wanted: Any, cells: int, where: tuple[str | int, ...], problems: Problems) -> np.ndarray | None:
+    """Which cells a record takes; None is all."""
+    if wanted == "all":
+        return None
+    if isinstance(wanted, dict):
+        spread = problems.table(tables.SpreadTable, wanted, *where)
+        return None if spread is None else np.unique(np.linspace(0, cells - 1, spread.spread).round().astype(int))
+    whole = lambda x: isinstance(x, int) and not isinstance(x, bool)
+    if whole(wanted) and wanted >= 1:
+        return np.arange(min(wanted, cells))
+    if isinstance(wanted, list) and wanted and all(whole(x) for x in wanted):
+        if odd := [x for x in wanted if not 0 <= x < cells]:
+            problems.add(where, f"there is no cell {odd[0]}; cells are 0 to {cells - 1}")
+            return None
+        return np.asarray(wanted)
+    problems.add(
+        where,
+        f"found {wanted!r}; allowed are 'all', a number (the first so many), a list of indices, or {{spread = 12}}",
+    )
+    return None

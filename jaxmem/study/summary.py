@@ -1,0 +1,103 @@
+"""What a file holds, without loading its traces and without starting JAX."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from jaxmem.study.hdf5 import opened
+
+VERIFIED = 2**30  # bytes; reading a larger file through for its checksum would make a summary slow
+
+
+@dataclasses.dataclass(frozen=True)
+class VariableSummary:
+    """A variable of the file: ``unit`` as in :mod:`jaxmem.units`."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    unit: str
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasureSummary:
+    """A measure over the ``count`` cells that have one: median and ``low``, ``high`` (5 and 95 %); NaN if none has."""
+
+    unit: str
+    description: str
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSummary:
+    """A result at a glance.
+
+    Times in ms, ``size`` in bytes. ``cells`` is None without a cell axis. ``status``: how many cells, by what became of
+    them ("ok" is one). ``varied``: paths of the parameters that are arrays over cells. ``audit_charge`` and
+    ``audit_mass``: the worst cell's, see :class:`jaxmem.Audit`. ``provenance``: versions, device, wall time and what
+    the run was told. ``experiment``: the text of the experiment file.
+    """
+
+    path: str
+    size: int
+    cells: int | None
+    start: float
+    duration: float
+    dt: float
+    precision: str
+    question: str | None
+    preset: str | None
+    experiment: str | None
+    varied: tuple[str, ...]
+    variables: dict[str, VariableSummary]
+    measures: dict[str, MeasureSummary]
+    status: dict[str, int]
+    audit_charge: float
+    audit_mass: float
+    provenance: dict[str, Any]
+
+
+def summary(path: Any) -> FileSummary:
+    """The summary of a file written by :meth:`jaxmem.Simulation.save`; errors as :func:`jaxmem.load`."""
+    with opened(path, check_up_to=VERIFIED) as file:
+        index = json.loads(file.text("structure/index") or "")
+        known = {
+            name: VariableSummary(tuple(v["dims"]), tuple(v["shape"]), v["unit"], v["description"])
+            for name, v in index["variables"].items()
+        }
+        measures = {name: _measure(file.array(mine), known[mine]) for name, mine in index["measured"].items()}
+        codes, counts = np.unique(file.array("status"), return_counts=True)
+        worst = lambda name: float(np.nanmax(file.array(name), initial=0.0))
+        told = index["provenance"]
+        return FileSummary(
+            path=str(path),
+            size=os.path.getsize(path),
+            cells=index["cells"],
+            start=index["start"],
+            duration=index["duration"],
+            dt=index["dt"],
+            precision=index["precision"],
+            question=told.get("question"),
+            preset=told.get("preset"),
+            experiment=file.text("provenance/experiment"),
+            varied=tuple(index["varied"]),
+            variables=known,
+            measures=measures,
+            status={index["reasons"][str(c)]: int(n) for c, n in zip(codes, counts, strict=True)},
+            audit_charge=worst("audit_charge"),
+            audit_mass=worst("audit_mass"),
+            provenance=told,
+        )
+
+
+def _measure(values: Any, known: VariableSummary) -> MeasureSummary:
+    good = np.asarray(values, float).ravel()
+    good = good[~np.isnan(good)]
+    low, median, high = np.quantile(good, (0.05, 0.5, 0.95)) if good.size else (np.nan,) * 3
+    return MeasureSummary(known.unit, known.description, float(median), float(low), float(high), int(good.size))
