@@ -96,7 +96,7 @@ def rows(simulation: "Simulation") -> list[Row]:
         if name == "drift":
             ran = np.isfinite(values)
             note = f"{int((abs(values[ran]) > STILL).sum()):,} of {int(ran.sum()):,} cells above {STILL:g} mV/min"
-        elif name == "first_spike_time":
+        elif name == "first_spike_time" and values.size > 1:
             note = f"of the {int(np.isfinite(values).sum()):,} cells that spiked"
         found.append(Row(_NAMES.get(name, name.replace("_", " ")), m.unit, values, note))
     return found
@@ -159,7 +159,9 @@ def speed(simulation: "Simulation") -> Text:
     steps = n * round(simulation.duration / simulation.dt)
     where = f"{info['device']}, {info['threads']} thread{'s' if info['threads'] > 1 else ''}, {simulation.precision}"
     rate = many(info["cell_steps_per_second"])
-    return Text(f"Speed: {many(steps)} cell-steps in {info['seconds']:.1f} s, {rate} per second ({where})")
+    return Text(
+        f"Speed: {many(steps)} cell-steps in {info['seconds']:.1f} s, {rate} per second, compiling included ({where})"
+    )
 
 
 def many(x: float) -> str:

@@ -61,11 +61,11 @@ class Progress:
         self._task = self._bar.add_task(text, total=None, left="")
 
     def run(self, done: int, total: int) -> None:
-        self.fraction = done / total
-        left = self._left()
+        before, self.fraction = self.fraction, done / total
+        left = self._left() if done else "compiling"
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, left=f"{self.fraction:4.0%}  {left}")
-        elif time.monotonic() - self._said > LINE_EVERY:
+        elif self.fraction != before and time.monotonic() - self._said > LINE_EVERY:
             self._said = time.monotonic()
             click.echo(f"  {self.fraction:.0%}{', ' + left if left else ''}", err=True)
 

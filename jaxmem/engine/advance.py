@@ -39,7 +39,8 @@ class Clock(eqx.Module):
 def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
     """A jitted ``(membrane, carry, stimulus, measures, clock) -> (carry, samples)`` for one block.
 
-    ``samples`` has room for ``room`` rows, of which the first ``clock.rows`` are filled: one program serves every length.
+    ``samples`` has room for ``room`` rows and one more, of which the first ``clock.rows`` are meant: one program serves
+    every length.
     """
 
     def advance(
@@ -57,17 +58,19 @@ def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
 
             return jax.lax.while_loop(lambda c: c.state.step < target, one, carry)
 
+        if not paths:
+            return until(clock.end, carry), {}
+
         def row(i: jax.Array, c: tuple[Carry, dict[str, jax.Array]]) -> tuple[Carry, dict[str, jax.Array]]:
-            carry = until(clock.first + i * clock.every, c[0])
+            carry = until(jnp.where(i < clock.rows, clock.first + i * clock.every, clock.end), c[0])
             good = carry.state.status == Status.OK
             found = sample(membrane, carry.state, stimulus, dt, paths)
             put = lambda buffer, x: buffer.at[i].set(jnp.where(good & jnp.isfinite(x), x, jnp.nan))
             return carry, jax.tree.map(put, c[1], found)
 
-        samples = {path: jnp.full((room, *shape), jnp.nan, dtype) for path in paths}
-        if paths:
-            carry, samples = jax.lax.fori_loop(0, clock.rows, row, (carry, samples))
-        return until(clock.end, carry), samples
+        # the way from the last sample to the end is one more row: a second copy of the step would double the compilation
+        samples = {path: jnp.full((room + 1, *shape), jnp.nan, dtype) for path in paths}
+        return jax.lax.fori_loop(0, clock.rows + 1, row, (carry, samples))
 
     # 512-bit code doubles the rate where the processor has it and changes nothing where it has not
     options = {"xla_cpu_prefer_vector_width": 512} if backend == "cpu" else None

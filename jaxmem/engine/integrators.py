@@ -53,11 +53,12 @@ def relaxation(z: ArrayLike, signed: bool = False) -> tuple[jax.Array, jax.Array
     mean(-z) = mean(z) exp(z), because its denominator has a zero at z = -3.64; it is accurate to z of about -1 and stays
     positive and finite beyond.
     """
-    a = jnp.where(z < 0, -z, z) if signed else z  # abs has no gradient at 0
-    top, low, lag = 60 + a * (6 + a), 60 + a * (36 + a * (9 + a)), 30 + a * (8 + a)
+    top, low, lag = 60 + z * (6 + z), 60 + z * (36 + z * (9 + z)), 30 + z * (8 + z)
     if signed:
-        low = jnp.where(z < 0, 60 - a * (24 - a * 3), low)
-        lag = jnp.where(z < 0, 30 - a * 2, lag)
+        back = z < 0
+        top = 60 + z * (z + jnp.where(back, -6.0, 6.0))
+        low = 60 + z * jnp.where(back, 24 + 3 * z, 36 + z * (9 + z))
+        lag = 30 + z * jnp.where(back, 2.0, 8 + z)
     inverse = 1 / low
     return inverse * top, inverse * lag
 
@@ -147,10 +148,10 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     value = sum(c.value for c in charged) - drive.value
     slope = sum(c.slope for c in charged) - drive.slope
     push = -(dt / m.capacitance) * value
-    mean, lag = relaxation((dt / m.capacitance) * slope, signed=True)
-    # XLA on a CPU would work out the whole current again for every account; behind the barrier it is kept
-    push, mean, lag = jax.lax.optimization_barrier((push, mean, lag))
-    excursion = push * lag
+    # XLA on a CPU would work the currents out again for each of their uses; what is behind a barrier is kept
+    push, z = jax.lax.optimization_barrier((push, (dt / m.capacitance) * slope))
+    mean, lag = relaxation(z, signed=True)
+    excursion = jax.lax.optimization_barrier(push * lag)
     flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": drive}.items()}
     change = push * mean + moving.v_low
     v = moving.v + change

@@ -70,7 +70,7 @@ def _run_steps(membrane: Membrane, carry: Carry, stimulus: Any, dt: jax.Array, m
 
     moving = Moving(s.v, s.v_low, s.states, s.pending, s.last, s.lag)
     start = (moving, carry.folds, jnp.asarray(s.step))
-    compiled = compile_step(step, held, start)
+    compiled = compile_step(step, held, start, barriers=unroll == 1)
     moving, folds = _repeat(lambda j, c: compiled((*c, s.step + j)), count, unroll, (moving, carry.folds))
     changed = lambda s: (s.v, s.v_low, s.states, s.pending, s.last, s.lag, s.step)
     now = (moving.v, moving.v_low, moving.states, moving.pending, moving.last, moving.lag, s.step + count)
@@ -123,13 +123,21 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
 
 
 def _verdict(membrane: Membrane, s: State, pending: Accounts, book: Accounts) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Which cells are good, and status and failed_at of all: finite everywhere, no amount below zero."""
+    """Which cells are good (finite everywhere, no amount below zero), and status and failed_at of all."""
     finite = jnp.isfinite(sum([s.v, *pending.values(), *jax.tree.leaves(s.states)]))
-    enough = functools.reduce(jnp.logical_and, [membrane.amount(*p, book) >= 0 for p in membrane.pools()], jnp.ones_like(finite))
+    enough = lambda accounts: [membrane.amount(*p, accounts) >= 0 for p in membrane.pools()]
     was_ok = s.status == Status.OK
-    good = was_ok & finite & enough
-    found = jnp.where(finite, jnp.where(enough, int(Status.OK), int(Status.EMPTY_POOL)), int(Status.NOT_FINITE))
-    status = jnp.where(was_ok, found, s.status).astype(s.status.dtype)
+    good = functools.reduce(jnp.logical_and, enough(book), was_ok & finite)
+
+    def found() -> jax.Array:
+        # an ion that runs out makes the voltage NaN before its amount is seen to be negative: look where it was heading
+        base = s.book_at_start
+        ahead = enough({k: base[k] + s.trend[k] for k in base})
+        fine = functools.reduce(jnp.logical_and, [jnp.where(finite, a, b) for a, b in zip(enough(book), ahead, strict=True)], was_ok)
+        reason = jnp.where(fine, jnp.where(finite, int(Status.OK), int(Status.NOT_FINITE)), int(Status.EMPTY_POOL))
+        return jnp.where(was_ok, reason, s.status).astype(s.status.dtype)
+
+    status = jax.lax.cond(jnp.all(good), lambda: s.status, found)  # mostly nothing to do
     return good, status, jnp.where(was_ok & ~good, s.step, s.failed_at)
 
 

@@ -27,13 +27,14 @@ DEAR = {"exp", "exp2", "expm1", "log", "log1p", "pow", "sqrt", "rsqrt", "cbrt", 
 Value = int | core.Literal  # a value is known by its number
 
 
-def compile_step(function: Callable[[Any, Any], Any], fixed: Any, moving: Any) -> Callable[[Any], Any]:
+def compile_step(function: Callable[[Any, Any], Any], fixed: Any, moving: Any, barriers: bool = True) -> Callable[[Any], Any]:
     """``moving -> function(fixed, moving)`` with everything that depends on ``fixed`` alone computed here and now.
 
-    ``moving`` serves as an example of shapes and dtypes. Bitwise the same step wherever it is compiled from.
+    ``moving`` serves as an example of shapes and dtypes. Bitwise the same step wherever it is compiled from. Without
+    ``barriers`` the optimization barriers in it are left out, so that several steps can become one kernel on a GPU.
     """
     closed, shape = jax.make_jaxpr(lambda f, m: function(f, m), return_shape=True)(fixed, moving)
-    code = _Code(closed, len(jax.tree.leaves(fixed)), len(jax.tree.leaves(moving)))
+    code = _Code(closed, len(jax.tree.leaves(fixed)), len(jax.tree.leaves(moving)), barriers)
     groups = _groups(code)
     structure = jax.tree.structure(shape)
     before: dict[int, Any] = dict(zip(code.constants, closed.consts, strict=True))
@@ -62,8 +63,8 @@ def compile_step(function: Callable[[Any, Any], Any], fixed: Any, moving: Any) -
 class _Code:
     """Straight-line code with nested jits inlined: (equation, inputs, results); and which results vary with ``moving``."""
 
-    def __init__(self, closed: core.ClosedJaxpr, n_fixed: int, n_moving: int):
-        self.count = 0
+    def __init__(self, closed: core.ClosedJaxpr, n_fixed: int, n_moving: int, barriers: bool):
+        self.count, self.barriers = 0, barriers
         self.equations: list[tuple[Any, list[Value], list[int]]] = []
         self.constants = self._new(len(closed.consts))
         self.fixed, self.moving = self._new(n_fixed), self._new(n_moving)
@@ -83,6 +84,8 @@ class _Code:
             given, inner = [read(x) for x in equation.invars], equation.params.get("jaxpr")
             if equation.primitive.name in ("jit", "pjit", "closed_call") and isinstance(inner, core.ClosedJaxpr) and not inner.consts:
                 results: list[Value] = self._flatten(inner.jaxpr, [], given)
+            elif equation.primitive.name == "optimization_barrier" and not self.barriers:
+                results = given
             else:
                 results = self._new(len(equation.outvars))
                 self.equations.append((equation, given, results))

@@ -6,6 +6,7 @@ Variables are paths: ``v``, a state ``sodium.m``, a concentration ``na.inside``,
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Record:
 
 def variables_of(membrane: Membrane, state: State) -> dict[str, tuple[str, str]]:
     """Every variable that can be recorded: path -> (unit, long name)."""
-    shapes = jax.eval_shape(lambda m, s: _everything(m, s), membrane, state)
+    shapes = _paths(jax.tree.structure((membrane, state)))
     told = {"v": ("mV", "membrane potential"), "stimulus": ("uA/cm^2", "stimulus current density")}
     for path in shapes:
         name, _, what = path.rpartition(".")
@@ -55,6 +56,13 @@ def variables_of(membrane: Membrane, state: State) -> dict[str, tuple[str, str]]
         elif path != "v":
             told[path] = ("1", f"state {what} of {name}")
     return told
+
+
+@functools.lru_cache(maxsize=32)
+def _paths(structure: Any) -> tuple[str, ...]:
+    """The names of :func:`_everything`, which depend on the structure of (membrane, state) alone."""
+    example = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct((), np.float32)] * structure.num_leaves)
+    return tuple(jax.eval_shape(_everything, *example))
 
 
 def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]:

@@ -1,9 +1,11 @@
 """Everything that is wrong with a membrane (or a stimulus), said at once and before anything runs."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmem.membrane.membrane import Membrane, out_of_range
 from jaxmem.membrane.parameters import cell_count, declared
@@ -21,14 +23,19 @@ def check(tree: Any) -> None:
     except ValueError as error:
         problems.append(str(error))
     if not problems and isinstance(tree, Membrane):
-        problems = _mechanisms(tree)
+        problems = _mechanisms(jax.tree.structure(tree)) + ["a population needs at least one cell"] * (tree.cells == 0)
     if problems:
         raise MembraneError("\n".join(problems))
 
 
-def _mechanisms(membrane: Membrane) -> list[str]:
-    """Each mechanism is asked once, without computing: does it find its ions, and do the species exist?"""
+@functools.lru_cache(maxsize=32)
+def _mechanisms(structure: Any) -> list[str]:
+    """Each mechanism is asked once, without computing: does it find its ions, and do the species exist?
+
+    That depends on the structure of the membrane alone, not on its numbers.
+    """
     problems = []
+    membrane = jax.tree.unflatten(structure, [np.float32(1)] * structure.num_leaves)
     pools = {f"{name}.{side}" for name, s in membrane.species.items() if not s.counted_only for side in ("inside", "outside")}
     for name in membrane.order:
         mechanism = membrane.mechanisms[name]
@@ -53,7 +60,5 @@ def _mechanisms(membrane: Membrane) -> list[str]:
         problems += [f"mechanism {name!r} carries {ion!r}, which is not among the species" for ion in one["fluxes"] if ion not in membrane.species]
         for edge in one["transfers"]:
             problems += [f"mechanism {name!r} transfers {p!r}, which is no pool" for p in edge if p != "bath" and p not in pools]
-    if membrane.cells == 0:
-        problems.append("a population needs at least one cell")
     return problems
 

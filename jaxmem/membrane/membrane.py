@@ -102,12 +102,22 @@ class Membrane(eqx.Module):
 
     def carried_by(self, carrier: str | None) -> "Membrane":
         """The same membrane with another ion in the electrode (None: as it is)."""
-        if carrier is None or carrier == self.carrier:
-            return self
-        return Membrane(
-            {name: self.mechanisms[name] for name in self.order}, self.species, self.capacitance, self.celsius,
-            self.initial_v, self.geometry, carrier, self.water,
+        return self if carrier is None or carrier == self.carrier else self._rebuilt(carrier=carrier)
+
+    def with_geometry(self, geometry: Geometry) -> "Membrane":
+        """The same membrane on a cell of another shape."""
+        return self._rebuilt(geometry=geometry)
+
+    def with_species(self, species: Mapping[str, Species]) -> "Membrane":
+        """The same membrane with these species in place of its own of the same name, or added to them."""
+        return self._rebuilt(species={**self.species, **species})
+
+    def _rebuilt(self, **new: Any) -> "Membrane":
+        old = dict(
+            mechanisms={name: self.mechanisms[name] for name in self.order}, species=self.species, capacitance=self.capacitance,
+            celsius=self.celsius, initial_v=self.initial_v, geometry=self.geometry, carrier=self.carrier, water=self.water,
         )  # fmt: skip
+        return Membrane(**(old | new))
 
     # ------------------------------------------------------------------ pools and concentrations
     def pools(self) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 # M. Okabe & K. Ito (2008), Color Universal Design: told apart by readers with any of the common colour deficiencies
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -52,11 +53,11 @@ _RC: Any = {
 _MARGIN = 0.12  # inches around title and caption
 
 
-def styled(function: "Callable[P, Figure]") -> "Callable[P, Figure]":
+def styled(function: Callable[P, T]) -> Callable[P, T]:
     """The same function in this module's style, whatever the reader's matplotlibrc says; that is left as it was."""
 
     @functools.wraps(function)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> T:
         import matplotlib
 
         with matplotlib.rc_context():
@@ -79,6 +80,8 @@ def new_figure(width: float, height: float) -> "Figure":
 
 def finish(figure: "Figure", title: str | None, caption: str) -> "Figure":
     """Put the title above and the caption below, wrapped to the width; the figure grows by what they need."""
+    for ax in figure.axes:  # ticks are made when the figure is drawn, perhaps in another style
+        ax.tick_params(labelsize=_RC["xtick.labelsize"])
     width, height = figure.get_size_inches()
     top = _wrapped(figure, title, "title", {"fontsize": 11.5, "fontweight": "bold"}) if title else None
     bottom = _wrapped(figure, caption, "caption", {"fontsize": 9, "linespacing": 1.35})
@@ -128,6 +131,7 @@ def caption_of(figure: "Figure") -> str:
     return re.sub(r"\$E_\\mathrm\{(.*?)\}\$", r"E_\1", " ".join(text.split()))
 
 
+@styled
 def save(figure: "Figure", path: str | os.PathLike, *, dpi: float = 150.0) -> None:
     """Write the figure; the ending says how (.png, .pdf, .svg). The file appears whole or not at all; an old one goes.
 
@@ -211,10 +215,10 @@ def label_lines(ax: "Axes", labels: list[tuple[float, str, str]], gap: float = 0
 
 
 def round_ticks(axis: Any, most: int, whole: bool = False) -> None:
-    """At most so many intervals between ticks at round (``whole``: at whole) numbers; a power of ten is written once."""
+    """At most so many intervals between ticks at round (``whole``: whole) numbers; a power of ten is written once."""
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-    axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2 if whole else 1))
+    axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     power = ScalarFormatter(useMathText=True, useOffset=False)
     power.set_powerlimits((-3, 6))
     axis.set_major_formatter(power)

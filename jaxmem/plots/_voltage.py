@@ -65,7 +65,7 @@ def draw_voltages(
             _mark_failure(ax, simulation, cell, time * factor, v, factor)
     low, high = _limits(np.concatenate([v for _, v, _ in lines]))
     axes[0].set_ylim(low, high)
-    style.round_ticks(axes[0].yaxis, 3 if len(cells) > 1 else 7)
+    style.round_ticks(axes[0].yaxis, 4 if len(cells) > 1 else 7)
     axes[len(cells) // 2 if len(cells) % 2 else len(cells) // 2 - 1].set_ylabel(label("v", lines[0][2]))
     if strip:
         ax = figure.add_subplot(rows[-1], sharex=axes[0])
@@ -74,6 +74,7 @@ def draw_voltages(
             ax.plot(time * factor, current, color=style.BLACK, drawstyle="steps-post")
         ax.set_ylabel("stimulus\n" + label("", "uA/cm^2").strip())
         ax.margins(y=0.15)
+        style.round_ticks(ax.yaxis, 3)
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False, bottom=False)
         ax.spines["bottom"].set_visible(False)

@@ -48,8 +48,10 @@ def membrane(
     with problems.at("membrane"):
         result = result.with_parameters(given)
         check(result)
-    if table.balance is not None and len(problems.found) == before:
-        result = _balanced(table.balance, result, given, problems, notes)
+    if table.balance is not None:
+        wanted = problems.table(tables.BalanceTable, table.balance, "membrane", "balance")
+        if wanted is not None and len(problems.found) == before:
+            result = _balanced(wanted, result, given, problems, notes)
     return result
 
 
@@ -76,11 +78,9 @@ def number(text: Any, path: str, membrane: Membrane) -> Any:
 
 
 def _balanced(
-    raw: dict[str, Any], membrane: Membrane, given: dict[str, float], problems: Problems, notes: list[str]
+    table: tables.BalanceTable, membrane: Membrane, given: dict[str, float], problems: Problems, notes: list[str]
 ) -> Membrane:
-    table = problems.table(tables.BalanceTable, raw, "membrane", "balance")
-    if table is None:
-        return membrane
+    """The membrane standing still at v, except for what is given by hand, which wins over what the balance found."""
     with problems.at("membrane", "balance"):
         still = balance(membrane, v=table.v, solve_for=table.solve_for)
         known = still.parameters()

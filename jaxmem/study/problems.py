@@ -63,8 +63,10 @@ class Problems:
         path = _plain(path)
         field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
         place, line = self._place(path)
+        tails = [".".join(map(str, path[i:])) for i in range(len(path))]  # the field need not be named twice
         for text in message.splitlines():
-            text = text.removeprefix(f"{field}: ").removeprefix(f"{field} ")
+            for tail in (field, *tails):
+                text = text.removeprefix(f"{tail}: ").removeprefix(f"{tail} ")
             said = line, f"{place}: {field}: {text}" if field else f"{place}: {text}"
             if said not in self.found:
                 self.found.append(said)
@@ -145,7 +147,7 @@ def explain(model: type[pydantic.BaseModel], error: Any) -> str:
         "dict_type": lambda: "a table is wanted",
         "float_type": lambda: "a number is wanted",
     }.get(kind, lambda: error["msg"][0].lower() + error["msg"][1:])()
-    return f"{said}; found {found!r}"
+    return f"{said}; found {f'{found:g}' if isinstance(found, float) else repr(found)}"
 
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
