@@ -91,14 +91,14 @@ class Limit:
         return Sample(told["cell_steps"], told["cpu_seconds"], told["wall_seconds"]), told["spikes_per_cell"]
 
 
-def build_limit(precision: str, workload: str, folder: Path) -> Limit | None:
-    """Build limit.c with every compiler and block width, and keep what runs ``workload`` fastest; None without a compiler."""
+def build_limit(precision: str, workload: str, folder: Path, widths: tuple[int, ...] = (64, 256)) -> Limit | None:
+    """Build limit.c with every compiler and block width and keep what runs ``workload`` fastest; None: no compiler."""
     real = {"float32": "float", "float64": "double"}[precision]
     # -ffast-math breaks the rounding by magic numbers in double precision
     extra = [[], ["-ffast-math"]] if real == "float" else [[]]
     built: list[tuple[float, Limit]] = []
     for compiler in filter(shutil.which, ("gcc", "clang")):
-        for lanes in (64, 256):
+        for lanes in widths:
             for more in extra:
                 program = folder / f"limit-{compiler}-{real}-{lanes}-{len(more)}"
                 options = [*FLAGS, *more, f"-DREAL={real}", f"-DLANES={lanes}"]

@@ -66,11 +66,15 @@ def measure_rates(precision: str, cells: int, rounds: int) -> dict[str, Any]:
                 cases = {"C limit": lambda limit=limit, name=name: limit.run(name, cells, steps)[0], **cases}
             samples = harness.in_turns(cases, rounds)
             spikes = None if limit is None else limit.run(name, cells, steps)[1]
-        run = jm.simulate(population, workloads.DURATION, stimulus=workloads.STIMULUS, measures=["spike_count"], precision=precision)
+        run = jm.simulate(
+            population, workloads.DURATION, stimulus=workloads.STIMULUS, measures=["spike_count"], precision=precision
+        )
         found[name] = {
             "build": None if limit is None else limit.build,
             "rates": {case: harness.rates(s) for case, s in samples.items()},
-            "ratio_to_limit": {} if limit is None else {c: harness.ratio(s, samples["C limit"]) for c, s in samples.items()},
+            "ratio_to_limit": {}
+            if limit is None
+            else {c: harness.ratio(s, samples["C limit"]) for c, s in samples.items()},
             "two_cores_over_one": harness.ratio(samples["two cores"], samples["one core"], "wall"),
             "spikes_per_cell": {"jaxmem": float(run.measures["spike_count"].mean()), "C limit": spikes},
             "failed": int((run.status != 0).sum()),
@@ -152,7 +156,8 @@ def measure_gradient(precision: str, cells: int, steps: int, rounds: int) -> dic
 # ---------------------------------------------------------------------- start-up
 FIRST_TRACE = """
 import jaxmem as jm
-run = jm.simulate(jm.presets.get("hodgkin_huxley_1952"), 50.0, stimulus=jm.ConstantCurrent(10.0), record=jm.Record("v", 0.1))
+squid = jm.presets.get("hodgkin_huxley_1952")
+run = jm.simulate(squid, 50.0, stimulus=jm.ConstantCurrent(10.0), record=jm.Record("v", 0.1))
 assert run.traces["v"].max() > 0
 """
 
@@ -163,7 +168,10 @@ def measure_start_up(rounds: int) -> dict[str, Any]:
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         began = time.perf_counter()
         told = subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path, **environment}
+            [sys.executable, *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path, **environment},
         )
         if told.returncode:
             raise RuntimeError(told.stderr[-2000:])
@@ -172,7 +180,9 @@ def measure_start_up(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as cache:
         kept = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         found = {
-            "first trace, nothing cached": [seconds(["-c", FIRST_TRACE], JAX_ENABLE_COMPILATION_CACHE="false") for _ in range(rounds)],
+            "first trace, nothing cached": [
+                seconds(["-c", FIRST_TRACE], JAX_ENABLE_COMPILATION_CACHE="false") for _ in range(rounds)
+            ],
             "first trace, filling the cache": [seconds(["-c", FIRST_TRACE], **kept)],
             "first trace, from the cache": [seconds(["-c", FIRST_TRACE], **kept) for _ in range(rounds)],
         }
@@ -225,7 +235,9 @@ def show(results: dict[str, Any]) -> None:
         print(f"{name:36}{x['median']:10.3f} s   ({x['min']:.3f} to {x['max']:.3f})")
     print()
     for d in results["demands"]:
-        said = "not measured" if d["met"] is None else f"{d['measured']['median']:.3g}, {'met' if d['met'] else 'NOT met'}"
+        said = (
+            "not measured" if d["met"] is None else f"{d['measured']['median']:.3g}, {'met' if d['met'] else 'NOT met'}"
+        )
         print(f"{d['what']:44}{d['demand']:20}{said}")
 
 
@@ -242,14 +254,26 @@ def main() -> None:
         print(json.dumps(measure_rates(asked.precision, cells, rounds)))
         return
     if asked.part == "gradient":
-        print(json.dumps(measure_gradient(asked.precision, min(cells, 1000), 800 if asked.quick else 4000, max(2, rounds // 3))))
+        print(
+            json.dumps(
+                measure_gradient(asked.precision, min(cells, 1000), 800 if asked.quick else 4000, max(2, rounds // 3))
+            )
+        )
         return
 
     words = ["--cells", str(cells), *(["--quick"] if asked.quick else [])]
-    results: dict[str, Any] = {"cells": cells, "duration_ms": 100.0, "dt_ms": 0.025, "sampled_every_ms": 1.0, "rates": {}}
+    results: dict[str, Any] = {
+        "cells": cells,
+        "duration_ms": 100.0,
+        "dt_ms": 0.025,
+        "sampled_every_ms": 1.0,
+        "rates": {},
+    }
     for precision in ("float32", "float64"):
         print(f"rates in {precision} ...", flush=True)
-        results["rates"][precision] = harness.in_fresh_process("throughput.py", "--part", "rates", "--precision", precision, *words)
+        results["rates"][precision] = harness.in_fresh_process(
+            "throughput.py", "--part", "rates", "--precision", precision, *words
+        )
     print("gradient ...", flush=True)
     results["gradient"] = harness.in_fresh_process("throughput.py", "--part", "gradient", *words)
     print("start-up ...", flush=True)

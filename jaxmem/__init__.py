@@ -63,7 +63,7 @@ _HOME = {
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
-    "balance": "jaxmem.analysis.resting",
+    "balance": "jaxmem.analysis.balance",
     "resting_state": "jaxmem.analysis.resting",
     # files
     "Experiment": "jaxmem.study.experiment",
@@ -76,8 +76,8 @@ __all__ = [*_MODULES, *_HOME, "__version__"]
 if TYPE_CHECKING:
     from jaxmem import electrochemistry as electrochemistry
     from jaxmem import units as units
+    from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.resting import RestingState as RestingState
-    from jaxmem.analysis.resting import balance as balance
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.integrate import Run as Run

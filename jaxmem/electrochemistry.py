@@ -64,12 +64,12 @@ def nernst(inside: ArrayLike, outside: ArrayLike, valence: ArrayLike, celsius: A
 def exprel_inverse(x: jax.Array) -> jax.Array:
     """``x/(exp(x) - 1)``, 1 at x = 0, in value and gradient.
 
-    Near 0 a series (error for \\|x\\| < 1/4 below 1e-16, 1e-8 in float32), elsewhere the quotient with its denominator kept away from 0, so that
-    neither branch can poison the other's gradient. The exponential's argument is x itself, so that exponentials of the
-    same voltage can be shared.
+    Near 0 a series (error for \\|x\\| < 1/4 below 1e-16, 1e-8 in float32), elsewhere the quotient with its denominator
+    kept away from 0, so that neither branch can poison the other's gradient. The exponential's argument is x itself, so
+    that exponentials of the same voltage can be shared.
     """
     near, s = jnp.abs(x) < 0.25, x * x
-    beyond = 0 if x.dtype == jnp.float32 else s * (1 / 30240 - s * (1 / 1209600 - s / 47900160))
+    beyond = 0 if jnp.result_type(x) == jnp.float32 else s * (1 / 30240 - s * (1 / 1209600 - s / 47900160))
     series = 1 - 0.5 * x + s * (1 / 12 - s * (1 / 720 - beyond))
     return jnp.where(near, series, x / jnp.where(near, 1.0, jnp.exp(x) - 1))
 

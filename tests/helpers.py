@@ -41,7 +41,9 @@ def point_of(state: jm.State) -> jm.Point:
     return jm.Point(jnp.asarray(state.v + state.v_low), state.states, state.book)
 
 
-def exact(membrane: jm.Membrane, state: jm.State, times: np.ndarray, amplitude: Any = 0.0, rtol: float = 1e-9) -> jm.Point:
+def exact(
+    membrane: jm.Membrane, state: jm.State, times: np.ndarray, amplitude: Any = 0.0, rtol: float = 1e-9
+) -> jm.Point:
     """``Membrane.derivative`` integrated by Dormand and Prince's 8th-order method: points at ``times`` (ms), stacked first."""
     stimulus = jm.Current(jnp.asarray(amplitude), 0.0)
 
@@ -73,7 +75,9 @@ def variables(membrane: jm.Membrane, points: jm.Point) -> dict[str, np.ndarray]:
     return found
 
 
-def orders(membrane: jm.Membrane, state: jm.State, duration: float, dt: float, amplitude: Any = 0.0) -> dict[str, float]:
+def orders(
+    membrane: jm.Membrane, state: jm.State, duration: float, dt: float, amplitude: Any = 0.0
+) -> dict[str, float]:
     """Order of convergence of every recorded variable to the exact solution, between ``dt`` and ``dt``/2.
 
     The interval of refresh is four steps, so it is refined with dt. The error is the root mean square over cells and sixty
@@ -86,7 +90,16 @@ def orders(membrane: jm.Membrane, state: jm.State, duration: float, dt: float, a
     true = {name: x for name, x in true.items() if np.ptp(x, axis=0).max() > 1e-12 * max(1.0, np.abs(x).max())}
     program = eqx.filter_jit(
         lambda m, s, i, dt: jm.integrate(
-            m, s, i, steps=steps, dt=dt, every=steps // 60, record=tuple(true), refresh=4, first_step=0, checkpoint=False
+            m,
+            s,
+            i,
+            steps=steps,
+            dt=dt,
+            every=steps // 60,
+            record=tuple(true),
+            refresh=4,
+            first_step=0,
+            checkpoint=False,
         )
     )
     stimulus = jm.ConstantCurrent(jnp.asarray(amplitude))
@@ -119,7 +132,9 @@ def charge_error(sim: jm.Simulation) -> np.ndarray:
     voltage = lambda s: np.asarray(s.v, np.float64) + np.asarray(s.v_low, np.float64)
     moved = {k: after[k] - before[k] for k in after}
     ions = [moved[k] for k, s in sim.membrane.species.items() if s.valence != 0]
-    on_capacitor = np.asarray(sim.membrane.capacitance, np.float64) * (voltage(sim.final_state) - voltage(sim.initial_state))
+    on_capacitor = np.asarray(sim.membrane.capacitance, np.float64) * (
+        voltage(sim.final_state) - voltage(sim.initial_state)
+    )
     return abs(moved["electrode"] - sum(ions) - on_capacitor) / (abs(moved["electrode"]) + sum(abs(q) for q in ions))
 
 

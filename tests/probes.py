@@ -162,8 +162,12 @@ WATER = 55.5e3  # mM
 def swelling_cell(bath: float = 1.0) -> jm.Membrane:
     """A cell of 1 um whose volume is its water; an inert solute on both sides makes them isosmotic at ``bath`` = 1."""
     water = jm.Species(WATER, WATER, valence=0, dynamic=("inside",))
-    solute = jm.Species(100.0, 0.0, valence=0, dynamic=("inside",))  # shares out with the volume, though nothing moves it
-    cell = neuron({"kcc2": KCC2(), "aquaporin": Aquaporin()}, {"water": water, "solute": solute}, radius=1.0, water="water")
+    solute = jm.Species(
+        100.0, 0.0, valence=0, dynamic=("inside",)
+    )  # shares out with the volume, though nothing moves it
+    cell = neuron(
+        {"kcc2": KCC2(), "aquaporin": Aquaporin()}, {"water": water, "solute": solute}, radius=1.0, water="water"
+    )
     other = jm.Species(cell.species["other"].inside, cell.species["other"].outside, valence=-1, dynamic=("inside",))
     cell = eqx.tree_at(lambda m: m.species["other"], cell, other)
     total = lambda side: sum(getattr(s, side) for name, s in cell.species.items() if name != "water")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import jaxmem as jm
-from jaxmem.cli import process, terminal
+from jaxmem.cli import commands, process, terminal
 from jaxmem.cli.commands import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -185,6 +185,12 @@ def test_the_same_experiment_gives_the_same_bits(six: tuple[pathlib.Path, str], 
         np.testing.assert_array_equal(a, b)
 
 
+def test_every_kind_of_figure_is_offered() -> None:
+    from jaxmem import plots
+
+    assert list(commands.KIND.choices) == list(plots.KINDS)
+
+
 def test_show(six: tuple[pathlib.Path, str]) -> None:
     said = " ".join(call("show", str(six[0])).split())
     for text in (
@@ -253,7 +259,7 @@ def test_settings_reach_the_result(folder: pathlib.Path) -> None:
 def test_a_bad_file(folder: pathlib.Path) -> None:
     (folder / "bad.toml").write_text(EXPERIMENT.replace("cells = 6", "cells = -6").replace("preset", "prset"))
     said = call("simulate", "bad.toml", "-o", "out.h5", status=2)
-    assert "error: 3 problems" in said
+    assert "error: 2 problems" in said
     assert "bad.toml:4: membrane.prset: there is no key 'prset' here; did you mean 'preset'?" in said
     assert "bad.toml:7: population.cells: must be at least 1; found -6" in said
     assert not (folder / "out.h5").exists()

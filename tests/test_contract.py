@@ -37,7 +37,9 @@ def simulated(name: str, precision: str, dt: float = 0.05, stretch: float = 1.0)
     """A run whose books have been closed: every test of a probe's physics stands on audited ground."""
     record = jm.Record(("v", "states", "concentrations"), every=0.5 * stretch)
     stimulus = jm.StepCurrent(CURRENT, START, STOP * stretch)
-    sim = jm.simulate(population(name), DURATION * stretch, dt=dt, stimulus=stimulus, precision=precision, record=record)
+    sim = jm.simulate(
+        population(name), DURATION * stretch, dt=dt, stimulus=stimulus, precision=precision, record=record
+    )
     assert_books_close(sim, LIMIT[precision])
     return sim
 
@@ -153,7 +155,15 @@ def test_event_is_applied_in_the_step_of_the_spike():
     state = membrane.initial_state()
     run = eqx.filter_jit(
         lambda m, s: jm.integrate(
-            m, s, jm.ConstantCurrent(20.0), steps=400, dt=dt, every=1, record=("v", "states"), first_step=0, checkpoint=False
+            m,
+            s,
+            jm.ConstantCurrent(20.0),
+            steps=400,
+            dt=dt,
+            every=1,
+            record=("v", "states"),
+            first_step=0,
+            checkpoint=False,
         )
     )(membrane, state)
     v, ready, open_ = (np.asarray(run.traces[k]) for k in ("v", "synapse.ready", "synapse.open"))

@@ -220,6 +220,13 @@ def test_balance_and_what_is_set_by_hand(load: Any) -> None:
     assert by_hand.membrane.parameters()["na_leak.g"].value == found["na_leak.g"].value
 
 
+def test_a_current_without_a_carrier_is_pointed_out(load: Any) -> None:
+    step = '[stimulus]\nkind = "step"\namplitude = 10\nstart = 0\nstop = "1 min"\ncarrier = "none"\n'
+    (note,) = load(PLAIN + step, "run.duration=1 min").notes
+    assert "will miss up to 18.7 mM" in note  # 10 uA/cm^2 for a minute at a radius of 10 um
+    assert load(PLAIN + step.replace('"none"', '"k"')).notes == ()
+
+
 def test_traces(load: Any) -> None:
     def chosen(cells: str) -> Any:
         e = load(PLAIN + f'[[output.traces]]\nvariables = ["v", "currents"]\nevery = "100 us"\ncells = {cells}\n')

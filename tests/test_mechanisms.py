@@ -1,6 +1,5 @@
 """Every mechanism and every preset: exact slopes, nothing infinite in value or gradient, and what the formulas say."""
 
-import functools
 import inspect
 
 import jax
@@ -8,90 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import relative
+from specimens import CELLS, MECHANISMS, V_T, env_of, membrane_with, states_for, sweep, thresholds, together, widened
 
 import jaxmem as jm
 from jaxmem.electrochemistry import q10_factor
-from jaxmem.engine.program import compile_step
 from jaxmem.membrane.mechanism import steady_states
-from jaxmem.membrane.parameters import map_declared
 from jaxmem.membrane.pumps import hill
-from jaxmem.units import FARADAY, GAS
 
 PRECISIONS = ("float64", "float32")
-CELLS = 100_000
-fast_to_compile = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})  # they run once
-SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0)  # mV: 0/0 in rates of 1952 and in GHK; others where exponentials are 1
-SHIFTED = (13.0, 15.0, 17.0, 40.0)  # mV above v_t: the same of Traub and Miles
-V_T = -55.0
-
-MECHANISMS = {
-    "leak": jm.Leak(g=0.1, ion="k"),
-    "leak_fixed": jm.Leak(g=0.3, e=-54.387, ion="cl", q10_g=1.4),
-    "ghk_sodium": jm.GHKLeak(p=1e-7, ion="na"),
-    "ghk_chloride": jm.GHKLeak(p=2e-7, ion="cl", valence=-1, q10_g=1.3),
-    "ghk_calcium": jm.GHKLeak(p=1e-8, ion="ca", valence=2),
-    "hh_sodium": jm.HodgkinHuxleySodium(),
-    "hh_sodium_fixed": jm.HodgkinHuxleySodium(e=50.0),
-    "hh_potassium": jm.HodgkinHuxleyPotassium(q10_g=1.5),
-    "hh_potassium_fixed": jm.HodgkinHuxleyPotassium(e=-77.0),
-    "tm_sodium": jm.TraubMilesSodium(v_t=V_T),
-    "tm_potassium": jm.TraubMilesPotassium(v_t=V_T, e=-90.0),
-    "pump": jm.NaKATPase(i_max=2.0),
-    "pump_electroneutral": jm.NaKATPase(i_max=2.0, electrogenic=False, atp=None),
-    "pump_voltage_atp": jm.NaKATPase(i_max=2.0, v_half=-90.0, v_slope=30.0, km_atp=0.2, adp="adp"),
-}
-
-
-def membrane_with(mechanism: jm.Mechanism) -> jm.Membrane:
-    """All ions alive on both sides, and one mechanism."""
-    alive = {"dynamic": ("inside", "outside")}
-    species = {
-        "na": jm.Species(10.0, 145.0, valence=1, **alive),
-        "k": jm.Species(140.0, 5.0, valence=1, **alive),
-        "cl": jm.Species(8.0, 120.0, valence=-1, **alive),
-        "ca": jm.Species(1e-4, 1.5, valence=2, **alive),
-        "atp": jm.Species(2.0, 0.0, valence=0, dynamic=("inside",)),
-        "adp": jm.Species(0.1, 0.0, valence=0, dynamic=("inside",)),
-    }
-    return jm.Membrane({"it": mechanism}, species, celsius=30.0, geometry=jm.Sphere(10.0, outside_volume_fraction=0.2))
-
-
-def together() -> jm.Membrane:
-    """Every mechanism in one membrane, so that one program looks at all of them."""
-    return jm.Membrane(MECHANISMS, membrane_with(MECHANISMS["leak"]).species, celsius=30.0, geometry=jm.Sphere(10.0, 0.2))
-
-
-def widened(membrane: jm.Membrane, precision: str, cells: int = CELLS) -> jm.Membrane:
-    """Every number of its own in every cell."""
-    return map_declared(lambda _, x: jnp.full(cells, x, precision), membrane)
-
-
-def sweep(precision: str, cells: int = CELLS) -> jax.Array:
-    """-150 to 100 mV in so many cells, with every singular voltage, its neighbours and near points among them."""
-    v = np.linspace(-150, 100, cells).astype(precision)
-    special = []
-    for x in np.array([*SINGULAR, *(V_T + u for u in SHIFTED)], precision):
-        near = [x, np.nextafter(x, x.dtype.type(-1e3)), np.nextafter(x, x.dtype.type(1e3))]
-        special += near + [x + x.dtype.type(s * d) for d in (1e-12, 1e-9, 1e-6, 1e-4, 1e-2, 1.0, 2.5) for s in (-1, 1)]
-    places = np.linspace(0, cells - 1, len(special)).astype(int)
-    v[places] = special
-    assert all(x in v for x in SINGULAR)
-    return jnp.asarray(v)
-
-
-def states_for(membrane: jm.Membrane, v: jax.Array, env: jm.Environment, seed: int = 3) -> dict[str, dict[str, jax.Array]]:
-    """Random occupancies; shut and fully open gates are among them."""
-    rng = np.random.default_rng(seed)
-    draw = lambda: jnp.asarray(np.clip(rng.uniform(-0.05, 1.05, v.shape), 0, 1).astype(v.dtype))
-    return {name: {s: draw() for s in membrane.mechanisms[name].initial(v, env)} for name in membrane.order}
-
-
-def env_of(membrane: jm.Membrane, v: jax.Array) -> jm.Environment:
-    return membrane.environment({name: jnp.zeros_like(v) for name in [*membrane.species, "electrode"]})
 
 
 def test_no_mechanism_is_left_out():
-    shipped = {x for x in vars(jm).values() if inspect.isclass(x) and issubclass(x, jm.Mechanism) and x is not jm.Mechanism}
+    shipped = {
+        x for x in vars(jm).values() if inspect.isclass(x) and issubclass(x, jm.Mechanism) and x is not jm.Mechanism
+    }
     shipped |= {x for x in jm.Mechanism.__subclasses__() if x.__module__.startswith("jaxmem.")}
     assert len(shipped) >= 7
     assert {type(m) for m in MECHANISMS.values()} == shipped
@@ -110,12 +39,11 @@ def test_slopes_of_presets(name, precision):
 
 
 def assert_slopes(membrane: jm.Membrane, precision: str) -> None:
-    v = sweep(precision)
+    v = sweep(precision, v_t=thresholds(membrane))
     membrane = widened(membrane, precision)
     env = env_of(membrane, v)
     states = states_for(membrane, v, env)
 
-    @fast_to_compile
     def compare(membrane, v, states, env):
         whole = lambda x: jnp.zeros_like(v) + x
         ask = lambda v: {f"{name}.{ion}": (whole(c.value), whole(c.slope)) for name in membrane.order
@@ -153,10 +81,12 @@ def everything(membrane: jm.Membrane, v: jax.Array, states: dict, e_used: bool =
 
 
 def assert_finite(membrane: jm.Membrane, v: jax.Array, e_used: bool = True) -> None:
-    """Every output, and the derivative of their sum with respect to v, every state and every parameter, in every cell."""
+    """Every output, and the derivative of their sum with respect to v, every state and every parameter, in every cell.
+
+    Not compiled: it runs once, and a compiler could remove what is computed and not used.
+    """
     states = states_for(membrane, v, env_of(membrane, v))
 
-    @fast_to_compile
     def both(*at):
         def outputs(*at):
             found = everything(*at, e_used)
@@ -181,7 +111,8 @@ def test_mechanisms_and_their_gradients_are_finite(precision):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", jm.presets.names())
 def test_presets_and_their_gradients_are_finite(name, precision):
-    assert_finite(widened(jm.presets.get(name), precision), sweep(precision))
+    membrane = jm.presets.get(name)
+    assert_finite(widened(membrane, precision), sweep(precision, v_t=thresholds(membrane)))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -271,12 +202,18 @@ def test_stationary_distribution_of_a_scheme():
     rng = np.random.default_rng(0)
     names = "abcdef"
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    edges = {pairs[i]: (jnp.asarray(rng.uniform(0, 1, 5)), jnp.asarray(rng.uniform(0, 1, 5))) for i in (0, 1, 4, 5, 8, 9, 11, 14)}
+    edges = {
+        pairs[i]: (jnp.asarray(rng.uniform(0, 1, 5)), jnp.asarray(rng.uniform(0, 1, 5)))
+        for i in (0, 1, 4, 5, 8, 9, 11, 14)
+    }
     edges["f", "a"] = (0.3, 0.001)  # the same pair may be named from the other side
     rest = steady_states({"s": jm.Scheme(edges)})
     assert set(rest) == set(names) and relative(sum(rest.values()), 1.0) < 1e-15
     for name in names:
-        net = sum((b == name) * (f * rest[a] - r * rest[b]) - (a == name) * (f * rest[a] - r * rest[b]) for (a, b), (f, r) in edges.items())
+        net = sum(
+            (b == name) * (f * rest[a] - r * rest[b]) - (a == name) * (f * rest[a] - r * rest[b])
+            for (a, b), (f, r) in edges.items()
+        )
         assert abs(net).max() < 1e-15
 
 
@@ -299,8 +236,13 @@ def test_ten_degrees_make_rates_and_currents_faster_by_their_own_q10(name):
     v = jnp.linspace(-90.0, 40.0, 7)
     env = env_of(membrane, v)  # the same reversal potentials at both temperatures: q10 alone is asked for
     states = states_for(membrane, v, env)["it"]
-    at = lambda celsius: jm.Environment(env.inside, env.outside, env.e, env.volume, celsius, env.rt_f, env.charge_per_mM)
-    ask = lambda celsius: (membrane.mechanisms["it"].kinetics(v, states, at(celsius)), membrane.mechanisms["it"].fluxes(v, states, at(celsius)))
+    at = lambda celsius: jm.Environment(
+        env.inside, env.outside, env.e, env.volume, celsius, env.rt_f, env.charge_per_mM
+    )
+    ask = lambda celsius: (
+        membrane.mechanisms["it"].kinetics(v, states, at(celsius)),
+        membrane.mechanisms["it"].fluxes(v, states, at(celsius)),
+    )
     (cold_rates, cold), (warm_rates, warm), (_, there) = ask(20.0), ask(30.0), ask(20.0)
     factor = 2.5 if isinstance(MECHANISMS[name], jm.NaKATPase) else 1.5
     for ion in cold:
@@ -313,7 +255,9 @@ def test_ten_degrees_make_rates_and_currents_faster_by_their_own_q10(name):
 
 # ---------------------------------------------------------------------- the pump
 def pump_currents(pump: jm.NaKATPase, v: float = -70.0, **changes: float) -> dict[str, float]:
-    membrane = membrane_with(pump).with_parameters({"celsius": 37.0} | {k.replace("_", "."): x for k, x in changes.items()})
+    membrane = membrane_with(pump).with_parameters(
+        {"celsius": 37.0} | {k.replace("_", "."): x for k, x in changes.items()}
+    )
     flows = membrane.fluxes(jnp.asarray([v]), {"it": {}}, env_of(membrane, jnp.asarray([v])))
     return {ion: float((jnp.zeros(1) + c.value)[0]) for ion, c in flows.items()}
 
@@ -354,49 +298,8 @@ def test_hill(precision):
         assert found.dtype == precision
         assert relative(found, true) < (1e-13 if precision == "float64" else 2e-5)
         assert list(found[:2]) == [0.0, 0.0]
-        gradients = jax.vmap(jax.grad(hill, argnums=(0, 1, 2)), in_axes=(0, None, None))(jnp.asarray(c, precision), half, n)
+        gradients = jax.vmap(jax.grad(hill, argnums=(0, 1, 2)), in_axes=(0, None, None))(
+            jnp.asarray(c, precision), half, n
+        )
         assert all(np.isfinite(g).all() for g in gradients)
         assert np.all(np.asarray(gradients[0])[2:] >= 0)
-
-
-# ---------------------------------------------------------------------- shared exponentials
-def exponentials(function, *arguments) -> int:
-    return str(jax.make_jaxpr(function)(*arguments)).count(" exp ")
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize(("family", "plain", "shared"), [("hh", 6, 2), ("tm", 6, 3)])
-def test_shared_exponentials_change_nothing(family, plain, shared, precision):
-    """The step as the engine compiles it against the mechanisms' own words, over -150 to 100 mV."""
-    ours = ("sodium", "potassium")
-    names = {x: MECHANISMS[f"{family}_{x}"] for x in ours}
-    membrane = membrane_with(names["sodium"])
-    membrane = widened(jm.Membrane(names, membrane.species, celsius=30.0), precision, 20_000)
-    v = sweep(precision, 20_000)
-
-    def rates(fixed, moving):
-        membrane, env = fixed
-        found = [membrane.mechanisms[x].kinetics(moving[0], {}, env) for x in ours]
-        return [(r.opening, r.closing) for kinetics in found for r in kinetics.values()]
-
-    fixed = (membrane, env_of(membrane, v))
-    compiled = lambda moving: compile_step(rates, fixed, moving)(moving)
-    told, true = jax.jit(compiled)((v,)), jax.jit(lambda moving: rates(fixed, moving))((v,))
-    limit = 1e-13 if precision == "float64" else 1e-5
-    assert len(jax.tree.leaves(told)) == 6
-    for a, b in zip(jax.tree.leaves(told), jax.tree.leaves(true), strict=True):
-        assert a.dtype == v.dtype and relative(a, b) < limit
-    one = ((jnp.ones_like(v),),)
-    slopes = [jax.jit(lambda m, f=f: jax.jvp(f, (m,), one)[1])((v,)) for f in (compiled, lambda m: rates(fixed, m))]
-    for a, b in zip(*map(jax.tree.leaves, slopes), strict=True):
-        assert np.isfinite(a).all() and relative(a, b, floor=1e-3 * float(abs(b).max())) < 10 * limit
-    back = jax.jit(jax.grad(lambda m: sum(jnp.sum(x) for x in jax.tree.leaves(compiled(m)))))((v,))[0]
-    ahead = sum(jax.tree.leaves(slopes[1]))
-    assert relative(back, ahead, floor=1e-3 * float(abs(ahead).max())) < 10 * limit
-    temperature = exponentials(lambda env: [env.q10(membrane.mechanisms[x].q10, 6.3) for x in ours], fixed[1])
-    assert exponentials(lambda m: jax.tree.leaves(rates(fixed, m)), (v,)) == plain + temperature
-    assert exponentials(compile_step(rates, fixed, (v,)), (v,)) == shared  # the temperature's were made before the loop
-
-
-def test_gas_constant_and_faraday_make_rt_over_f():
-    assert float(env_of(membrane_with(MECHANISMS["leak"]), jnp.zeros(1)).rt_f) == pytest.approx(1e3 * GAS * 303.15 / FARADAY, rel=1e-15)

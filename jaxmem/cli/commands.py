@@ -43,7 +43,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="Run an experiment file.")
 @click.argument("experiment", type=EXISTING)
 @click.option("-o", "--output", type=NEW, help="The HDF5 file to write (default: EXPERIMENT.h5 in this directory).")
 @click.option(
@@ -67,7 +67,7 @@ def simulate(**options: Any) -> None:
     simulate(**options)
 
 
-@cli.command()
+@cli.command(short_help="What a result file holds.")
 @click.argument("file", type=EXISTING)
 @click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")
 def show(file: str, experiment: bool) -> None:
@@ -77,7 +77,7 @@ def show(file: str, experiment: bool) -> None:
     show(file, experiment)
 
 
-@cli.command()
+@cli.command(short_help="Draw a figure of a result.")
 @click.argument("file", type=EXISTING)
 @click.option("--kind", type=KIND, default="overview", show_default=True, help="Which figure.")
 @click.option("-o", "--output", type=NEW, help="The picture, .png, .pdf or .svg (default: FILE-KIND.png).")
@@ -94,7 +94,7 @@ def plot(**options: Any) -> None:
     plot(**options)
 
 
-@cli.command()
+@cli.command(short_help="List the published membranes, or tell one.")
 @click.argument("name", required=False)
 def presets(name: str | None) -> None:
     """List the published membranes; with NAME one of them, with every parameter."""
@@ -106,7 +106,7 @@ def presets(name: str | None) -> None:
     presets(name)
 
 
-@cli.command()
+@cli.command(short_help="What simulations can run on here.")
 def devices() -> None:
     """What simulations can run on here, and how this process is set up for it."""
     from jaxmem.cli.process import prepare
@@ -117,7 +117,7 @@ def devices() -> None:
     devices()
 
 
-@cli.command()
+@cli.command(short_help="Run one cell of a result again, in full.")
 @click.argument("file", type=EXISTING)
 @click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell.")
 @click.option("-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5).")

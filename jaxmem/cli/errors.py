@@ -31,7 +31,7 @@ def status(error: BaseException) -> int | None:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return FAILED
     ours = any(c.__module__.startswith("jaxmem.") and c.__name__ in _NAMED for c in type(error).__mro__)
-    if ours or (isinstance(error, ValueError | RuntimeError | ImportError) and _raised_here(error)):
+    if ours or (isinstance(error, ValueError | RuntimeError) and _raised_here(error)):
         return BAD_INPUT
     return None
 

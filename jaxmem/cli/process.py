@@ -32,7 +32,7 @@ def prepare(device: str | None = None) -> None:
 
 
 def needs_flag() -> bool:
-    """jax 0.10 calls every kernel of a loop one by one unless told otherwise, which takes twice as long; later ones do not."""
+    """jax 0.10 calls every kernel of a loop one by one unless told otherwise, which takes twice as long."""
     return importlib.metadata.version("jax").startswith("0.10.")
 
 

@@ -8,6 +8,7 @@ import jax
 from rich.markup import escape
 
 from jaxmem import report
+from jaxmem.cli import errors
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.plan import planned
 from jaxmem.cli.terminal import Progress, console, size
@@ -38,6 +39,7 @@ def simulate(
             changes.append(Override(place, value, f"{option} {value}"))
     execution = Execution(device=find_device(device))
     out = console()
+    written = False
     with Progress() as progress:
         try:
             progress.phase(f"Reading {experiment}")
@@ -51,16 +53,12 @@ def simulate(
                 result = _run(plan, execution, progress)
                 progress.phase("Writing")
                 _save(result, plan, target, overwrite)
-                if picture is not None:
-                    progress.phase("Drawing")
-                    drawn = _draw(result, plan, picture)
+                written = True
+                progress.phase("Drawing")
+                drawn = picture is not None and _draw(result, plan, picture, target)
         except KeyboardInterrupt:
             done = f" at {progress.fraction:.0%}" if progress.fraction else ""
-            text = (
-                f"interrupted{done}; nothing written"
-                if not target.exists() or overwrite
-                else f"interrupted; {target} is written"
-            )
+            text = f"interrupted; {target} is complete" if written else f"interrupted{done}; nothing written"
             raise KeyboardInterrupt(text) from None
     if dry_run:
         out.print(report.pairs(told))
@@ -68,7 +66,8 @@ def simulate(
     out.print(f"[bold]{escape(' '.join(plan.question.split()))}[/bold]\n")
     out.print(report.of(result))
     out.print()
-    out.print(report.pairs(_files(target, picture if picture and drawn else None)))
+    for line in _files(target, picture if drawn else None):
+        out.print(line, soft_wrap=True)
     if picture is not None and not drawn:
         click.echo("no figure: nothing was recorded or measured that could be drawn", err=True)
 
@@ -120,25 +119,35 @@ def _save(result: Simulation, plan: Experiment, target: pathlib.Path, overwrite:
     result.save(target, overwrite=overwrite, experiment=plan.text, attributes=about)
 
 
-def _draw(result: Simulation, plan: Experiment, picture: pathlib.Path) -> bool:
+def _draw(result: Simulation, plan: Experiment, picture: pathlib.Path, target: pathlib.Path) -> bool:
+    """Draw the overview; False where nothing was kept that could be drawn."""
     from jaxmem import plots
 
     try:
         figure = plots.overview(result, title=" ".join(plan.question.split()))
-    except ValueError:
+    except ValueError as error:
+        if errors.status(error) is None:
+            raise
         return False
-    plots.save(figure, picture)
+    try:
+        plots.save(figure, picture)
+    except OSError as error:
+        text = f"the figure {picture} could not be written ({error}); {target} is complete"
+        raise UserError(text, errors.FAILED) from None
     return True
 
 
-def _files(target: pathlib.Path, picture: pathlib.Path | None) -> dict[str, str]:
+def _files(target: pathlib.Path, picture: pathlib.Path | None) -> list[str]:
+    """What was written and how to look at it, in lines that can be copied."""
     name = escape(str(target))
-    told = {name: f"{size(target.stat().st_size)}; look inside with  jaxmem show {name}"}
+    told = [f"[bold]{name}[/bold]  {size(target.stat().st_size)}"]
     if picture is not None:
-        told[escape(str(picture))] = (
-            f"overview; more with  jaxmem plot {name} --kind reversals  (or voltage, currents, map, ...)"
-        )
-    told["one cell in detail"] = f"jaxmem rerun {name} --cell 0"
-    told["in Python"] = f'import jaxmem as jm; sim = jm.load("{name}"); sim.measures, sim.traces'
-    told["with xarray"] = f'xarray.open_dataset("{name}", engine="h5netcdf")'
-    return told
+        told.append(f"[bold]{escape(str(picture))}[/bold]  the overview")
+    return [
+        *told,
+        f"  jaxmem show {name}",
+        f"  jaxmem plot {name} --kind reversals    [dim]or voltage, concentrations, currents, map, distributions[/dim]",
+        f"  jaxmem rerun {name} --cell 0           [dim]one cell with every variable[/dim]",
+        f"  python -c 'import jaxmem as jm; print(jm.load(\"{name}\").measures)'",
+        f'  python -c \'import xarray; print(xarray.open_dataset("{name}", engine="h5netcdf"))\'',
+    ]

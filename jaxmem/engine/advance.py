@@ -1,9 +1,9 @@
 """The XLA loop: one block of cells through a stretch of time, compiled once for every population and every length.
 
-On a CPU a block is always BLOCK cells wide, so that it stays in the first-level cache and a cell's bits do not depend on
-its company; on a GPU it is the whole population. Step counts, the refresh interval and the sampling interval enter as
-numbers. Sharing a number between cells costs nothing: it is widened inside the block, behind a barrier, so that it gives
-the bits an array would give.
+On a CPU a block is always BLOCK cells wide, so that it stays in the cache and a cell's bits do not depend on its
+company; on a GPU it is the whole population. Step counts, the refresh interval and the sampling interval enter as
+numbers. Sharing a number between cells costs nothing: it is widened inside the block, behind a barrier, so that it
+gives the bits an array would give.
 """
 
 import functools
@@ -21,11 +21,14 @@ from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared
 from jaxmem.membrane.state import Status
 
-BLOCK = 512
+BLOCK = 512  # cells: in float32 a tenth faster than 256, while 128 is a fifth slower; in float64 it makes no difference
 
 
 class Clock(eqx.Module):
-    """How far and how: ``end`` (step), ``rows`` of samples, the ``first`` (step), ``every`` and ``refresh`` (steps), ``dt`` (ms)."""
+    """How far and how: ``end`` (step), ``rows`` of samples, the ``first`` (step), ``every`` and ``refresh`` (steps).
+
+    ``dt`` in ms.
+    """
 
     end: Any
     rows: Any
@@ -68,7 +71,7 @@ def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
             put = lambda buffer, x: buffer.at[i].set(jnp.where(good & jnp.isfinite(x), x, jnp.nan))
             return carry, jax.tree.map(put, c[1], found)
 
-        # the way from the last sample to the end is one more row: a second copy of the step would double the compilation
+        # the way from the last sample to the end is one more row: a second copy of the step would double compilation
         samples = {path: jnp.full((room + 1, *shape), jnp.nan, dtype) for path in paths}
         return jax.lax.fori_loop(0, clock.rows + 1, row, (carry, samples))
 

@@ -29,15 +29,24 @@ class Audit:
         return float(np.nanmax(self.mass, initial=0.0))
 
 
+def charge_moved(before: State, after: State) -> dict[str, np.ndarray]:
+    """What each account moved between two states, in float64: part by part, so that a large total hides nothing."""
+    change = lambda new, old: np.asarray(new, np.float64) - np.asarray(old, np.float64)
+    return {
+        k: change(after.total[k], before.total[k])
+        + (change(after.total_low[k], before.total_low[k]) + change(after.pending[k], before.pending[k]))
+        for k in after.total
+    }
+
+
 def audit(membrane: Membrane, before: State, after: State) -> Audit:
     """Close the books between two states of one run."""
     wide = lambda x: np.asarray(x, np.float64)
     book = lambda s: {k: wide(s.total[k]) + (wide(s.total_low[k]) + wide(s.pending[k])) for k in s.total}
-    old, new = book(before), book(after)
-    moved = {k: new[k] - old[k] for k in new}
-    voltage = lambda s: wide(s.v) + wide(s.v_low)
+    new, moved = book(after), charge_moved(before, after)
+    rise = (wide(after.v) - wide(before.v)) + (wide(after.v_low) - wide(before.v_low))
     ions = [moved[k] for k, s in membrane.species.items() if s.valence]
-    error = moved["electrode"] - sum(ions) - wide(membrane.capacitance) * (voltage(after) - voltage(before))
+    error = moved["electrode"] - sum(ions) - wide(membrane.capacitance) * rise
     everything = abs(moved["electrode"]) + sum(abs(x) for x in ions)
     charge = abs(error) / np.maximum(everything, wide(membrane.capacitance) * 1.0)
     return Audit(charge, _mass(membrane, after, new))

@@ -22,12 +22,17 @@ from jax.extend import core
 LARGEST_POWER = 24  # beyond, the rounding of repeated products outgrows what an exponential would cost
 LARGEST_EXPONENT = 30.0  # of exp(b + a*centre): keeps the constant factor far from overflow in float32
 
-DEAR = {"exp", "exp2", "expm1", "log", "log1p", "pow", "sqrt", "rsqrt", "cbrt", "tanh", "logistic", "sin", "cos", "div", "custom_jvp_call"}
+DEAR = {
+    "exp", "exp2", "expm1", "log", "log1p", "pow", "sqrt", "rsqrt", "cbrt", "tanh", "logistic", "sin", "cos", "div",
+    "custom_jvp_call",
+}  # fmt: skip
 
 Value = int | core.Literal  # a value is known by its number
 
 
-def compile_step(function: Callable[[Any, Any], Any], fixed: Any, moving: Any, barriers: bool = True) -> Callable[[Any], Any]:
+def compile_step(
+    function: Callable[[Any, Any], Any], fixed: Any, moving: Any, barriers: bool = True
+) -> Callable[[Any], Any]:
     """``moving -> function(fixed, moving)`` with everything that depends on ``fixed`` alone computed here and now.
 
     ``moving`` serves as an example of shapes and dtypes. Bitwise the same step wherever it is compiled from. Without
@@ -61,7 +66,7 @@ def compile_step(function: Callable[[Any, Any], Any], fixed: Any, moving: Any, b
 
 
 class _Code:
-    """Straight-line code with nested jits inlined: (equation, inputs, results); and which results vary with ``moving``."""
+    """Straight-line code with nested jits inlined: (equation, inputs, results); and what varies with ``moving``."""
 
     def __init__(self, closed: core.ClosedJaxpr, n_fixed: int, n_moving: int, barriers: bool):
         self.count, self.barriers = 0, barriers
@@ -82,7 +87,11 @@ class _Code:
         read = lambda x: x if isinstance(x, core.Literal) else known[x]
         for equation in jaxpr.eqns:
             given, inner = [read(x) for x in equation.invars], equation.params.get("jaxpr")
-            if equation.primitive.name in ("jit", "pjit", "closed_call") and isinstance(inner, core.ClosedJaxpr) and not inner.consts:
+            if (
+                equation.primitive.name in ("jit", "pjit", "closed_call")
+                and isinstance(inner, core.ClosedJaxpr)
+                and not inner.consts
+            ):
                 results: list[Value] = self._flatten(inner.jaxpr, [], given)
             elif equation.primitive.name == "optimization_barrier" and not self.barriers:
                 results = given
@@ -92,7 +101,6 @@ class _Code:
                 self._sort(equation, {x for x in given if not isinstance(x, core.Literal)}, results)
             known |= dict(zip(equation.outvars, results, strict=True))
         return [read(x) for x in jaxpr.outvars]
-
 
     def _sort(self, equation: Any, given: set[int], results: list[int]) -> None:
         if given & self.varying:
@@ -157,10 +165,14 @@ def _groups(code: _Code) -> dict[int, _Exponential]:
     return shared
 
 
-def _affine(equation: Any, inputs: list[Value], known: dict[int, tuple[int, float, float]]) -> tuple[int, float, float] | None:
+def _affine(
+    equation: Any, inputs: list[Value], known: dict[int, tuple[int, float, float]]
+) -> tuple[int, float, float] | None:
     """(root, a, b) where the equation's result is a*root + b with plain numbers a and b."""
     name = equation.primitive.name
-    if name not in ("neg", "add", "sub", "mul", "div") or not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.floating):
+    if name not in ("neg", "add", "sub", "mul", "div") or not jnp.issubdtype(
+        equation.outvars[0].aval.dtype, jnp.floating
+    ):
         return None
     number = lambda x: float(x.val) if isinstance(x, core.Literal) and np.ndim(x.val) == 0 else None
     form = lambda x: None if isinstance(x, core.Literal) else known.get(x, (x, 1.0, 0.0))
@@ -169,7 +181,12 @@ def _affine(equation: Any, inputs: list[Value], known: dict[int, tuple[int, floa
         return left and (left[0], -left[1], -left[2])
     if left and (c := number(inputs[1])) is not None:
         r, a, b = left
-        return {"add": (r, a, b + c), "sub": (r, a, b - c), "mul": (r, a * c, b * c), "div": (r, a / c, b / c) if c else None}[name]
+        return {
+            "add": (r, a, b + c),
+            "sub": (r, a, b - c),
+            "mul": (r, a * c, b * c),
+            "div": (r, a / c, b / c) if c else None,
+        }[name]
     if right and (c := number(inputs[0])) is not None:
         r, a, b = right
         return {"add": (r, a, b + c), "sub": (r, -a, c - b), "mul": (r, a * c, b * c), "div": None}[name]

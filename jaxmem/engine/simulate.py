@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.advance import BLOCK, clock, compiled, finisher
-from jaxmem.engine.audit import audit
+from jaxmem.engine.audit import audit, charge_moved
 from jaxmem.engine.interval import begin, refresh_steps
 from jaxmem.engine.measures import MEASURES, Measure, Plan, Result
 from jaxmem.engine.records import Record, expand, steps_between, variables_of
@@ -37,7 +37,7 @@ class Execution:
     """How a run is carried out; changes speed, never results.
 
     ``device``: "cpu", "gpu" or a JAX device (None: JAX's default). ``threads``: on a CPU, one per core if None.
-    ``unroll``: steps per iteration of the loop, 1 on a CPU, 8-16 on a GPU (None: chosen by the device).
+    ``unroll``: steps per iteration of the loop (None: 1 on a CPU; on a GPU up to 16, a divisor of the refresh interval).
     """
 
     device: Any = None
@@ -97,8 +97,7 @@ def simulate(
 
     final = run.final
     before, after = _concentrations(membrane, state), _concentrations(membrane, final)
-    books = [{k: np.asarray(x, np.float64) for k, x in _wide_book(s).items()} for s in (state, final)]
-    result = Result(membrane, plan, {k: books[1][k] - books[0][k] for k in books[0]}, before, after)
+    result = Result(membrane, plan, charge_moved(state, final), before, after)
     measured = _results(folded, run.folds, result, np.asarray(final.status) != Status.OK)
     drop = (lambda x: x[..., 0] if np.ndim(x) else x) if single else (lambda x: x)
     closed = audit(membrane, state, final)
@@ -249,7 +248,8 @@ class _Run:
         self.refresh = refresh_steps(dt)
         cpu = device.platform == "cpu"
         self.width = BLOCK if cpu else BLOCK * math.ceil(self.n / BLOCK)
-        self.unroll = execution.unroll or (1 if cpu else 8)
+        whole = max(d for d in range(1, 17) if self.refresh % d == 0)  # no steps are left over at an interval's end
+        self.unroll = execution.unroll or (1 if cpu else whole)
         self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
         self.stop = threading.Event()
         self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, state, self.axes[1])

@@ -23,7 +23,7 @@ class Status(enum.IntEnum):
             Status.OK: "ok",
             Status.NOT_FINITE: "voltage, a state or a current became infinite or NaN (is dt too large for a conductance?)",
             Status.EMPTY_POOL: "an amount fell below zero (a pump or current outran its ion)",
-            Status.NO_STEADY_STATE: "no steady state was found to start from",
+            Status.NO_STEADY_STATE: "no steady state to start from (it fires by itself, or its ions run away)",
         }[self]
 
 

@@ -130,6 +130,8 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         membrane = membrane_table.membrane(sections["membrane"], file.parent, problems, notes)
     initial = sections["initial"] or tables.InitialTable()
     people = sections["population"] or tables.PopulationTable()
+    if problems.touches("population", "cells"):  # some number, so that what depends on it is not called wrong as well
+        people = people.model_copy(update={"cells": _likely_cells(people)})
     measures: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
     if membrane is not None:
@@ -146,12 +148,19 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         membrane, stimulus = population.varied(people, membrane, stimulus, problems)
     problems.stop()
     assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
+    if stimulus is not None and (warning := protocol_table.imbalance(stimulus, membrane, run.duration)):
+        notes.append(warning)
     return Experiment(
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=tuple(people.vary),
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def _likely_cells(people: tables.PopulationTable) -> int:
+    lists = [x["values"] for x in people.vary.values() if isinstance(x, dict) and isinstance(x.get("values"), list)]
+    return max([1, *map(len, lists)]) if lists else 1000
 
 
 def _syntax(path: Any, text: str, error: tomllib.TOMLDecodeError) -> str:

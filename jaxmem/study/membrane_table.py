@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 
 from jaxmem import units
-from jaxmem.analysis.resting import balance
+from jaxmem.analysis.balance import balance
 from jaxmem.membrane import presets
 from jaxmem.membrane.check import check
 from jaxmem.membrane.geometry import AreaVolume, Cylinder, Geometry, Sphere

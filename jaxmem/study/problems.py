@@ -41,7 +41,7 @@ class Override:
             parsed = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             parsed = value.strip()
-        return cls(path.strip(), parsed, f"--set {text}")
+        return cls(path.strip(), parsed, f"--set {' '.join(text.split())}")
 
 
 def _plain(path: Path) -> Path:
@@ -57,10 +57,12 @@ class Problems:
         self.lines = {_plain(path): line for path, line in key_lines(text).items()}
         self.overridden: dict[Path, str] = {}
         self.found: list[tuple[int, str]] = []
+        self.places: set[Path] = set()
 
     def add(self, path: Path, message: str) -> None:
         """Note what is wrong at a path; a message of several lines is several problems."""
         path = _plain(path)
+        self.places.add(path)
         field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
         place, line = self._place(path)
         tails = [".".join(map(str, path[i:])) for i in range(len(path))]  # the field need not be named twice
@@ -74,6 +76,10 @@ class Problems:
     def override(self, path: Path, written: str) -> None:
         """What is wrong at this path is not the file's doing."""
         self.overridden[_plain(path)] = written
+
+    def touches(self, *path: str | int) -> bool:
+        """Whether something is wrong at this path."""
+        return _plain(path) in self.places
 
     def _place(self, path: Path) -> tuple[str, int]:
         inside = [given for given in self.overridden if path[: len(given)] == given or given[: len(path)] == path]
@@ -111,8 +117,11 @@ class Problems:
                 return model.model_validate(given)
             except pydantic.ValidationError as error:
                 before = len(given)
+                odd = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"]
                 for e in error.errors():
-                    if not said or e["type"] != "missing":
+                    missing = e["type"] == "missing"
+                    # of a key that is misspelt one need not say that it is missing
+                    if not missing or not (said or difflib.get_close_matches(str(e["loc"][0]), odd, cutoff=0.6)):
                         self.add((*path, *e["loc"]), explain(model, e))
                     given.pop(e["loc"][0] if e["loc"] else None, None)
                 said = True

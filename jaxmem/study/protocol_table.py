@@ -32,6 +32,21 @@ def stimulus(table: tables.StimulusTable, membrane: Membrane, duration: float, p
     return StepCurrent(amplitude=amplitude, start=table.start, stop=table.stop, carrier=table.carrier)
 
 
+def imbalance(stimulus: Stimulus, membrane: Membrane, duration: float) -> str | None:
+    """A warning where the injected charge comes from nowhere: what it does to the sum of the ions, at the most."""
+    carrier = membrane.carried_by(stimulus.carrier).carrier
+    pools = [name for name, side in membrane.pools() if side == "inside" and membrane.species[name].valence]
+    if carrier != "none" or not pools:
+        return None
+    stop = duration if stimulus.offset is None else min(stimulus.offset, duration)
+    start = 0.0 if stimulus.onset is None else stimulus.onset
+    charge = np.max(np.abs(np.asarray(stimulus.charge_density))) * max(stop - start, 0.0)  # nC/cm^2
+    per_charge = membrane.per_charge(pools[0], "inside") * membrane.species[pools[0]].valence
+    change = float(np.max(charge * np.abs(np.asarray(per_charge))))
+    text = f"the stimulus is carried by no ion, so the charges inside will miss up to {change:.3g} mM"
+    return f'{text}; carrier = "k" under [stimulus] mends that'
+
+
 USUAL = ("resting_potential", "drift", "spike_count", "firing_rate", "first_spike_time", "concentration_change", "atp")
 
 

@@ -1,0 +1,136 @@
+"""The benchmarks run, what they time is right, and the compiled loop lowers for a GPU that is not here."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+
+    return harness
+
+
+@pytest.fixture
+def workloads(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import workloads
+
+    return workloads
+
+
+def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
+    words = "--sizes 64 --unroll 8 --workloads W2 --seconds 0.02 --minutes 2".split()
+    environment = {**os.environ, "OUT": str(tmp_path), "PYTHONPATH": str(BENCHMARKS.parent)}
+    run = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "gpu.py"), *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=170,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    (path,) = tmp_path.iterdir()
+    told = json.loads(path.read_text())
+    assert told["what"] == "gpu"
+    assert told["machine"]["cores"] >= 1
+    assert told["versions"]["jax"] in path.name
+    assert set(told["results"]["parity"]) == {"W2 float32", "W2 float64"}
+    for case, found in told["results"]["parity"].items():
+        assert found["passed"], case
+        assert found["spikes_per_cell"] > 2
+        assert 0 < found["charge_audit"] < (1e-4 if "32" in case else 1e-12)
+    assert all(x["passed"] and x["leaves"] > 20 for x in told["results"]["bit_identity"].values())
+    for rates in told["results"]["rates"].values():
+        assert [r["unroll"] for r in rates] == [8]
+        assert all(r["cell_steps_per_second"]["median"] > 1e4 for r in rates)
+    assert told["results"]["simulate"]["W2"]["cell_steps_per_second"]["median"] > 1e4
+
+
+def test_a_failing_case_does_not_end_the_gpu_benchmark(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import gpu
+
+    def out_of_memory():
+        raise RuntimeError("RESOURCE_EXHAUSTED")
+
+    found = gpu.attempt(out_of_memory)
+    assert found["passed"] is False
+    assert "RESOURCE_EXHAUSTED" in found["error"]
+
+
+@pytest.mark.parametrize("unroll", [1, 10])
+def test_the_loop_lowers_for_cuda_without_a_gpu(workloads, unroll):
+    from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
+
+    import jaxmem as jm
+    from jaxmem.engine.advance import clock, compiled
+    from jaxmem.engine.interval import begin
+
+    membrane = workloads.population("W2", 512)
+    carry = begin(membrane.initial_state(), {})
+    gpu = AbstractDevice(device_kind="NVIDIA H100", num_cores=None, platform="gpu")
+    with use_abstract_mesh(AbstractMesh((), (), abstract_device=gpu)):
+        times = clock(end=100, rows=3, every=40, refresh=20, dt=0.025)
+        traced = compiled(("v",), 3, "gpu", unroll).trace(membrane, carry, jm.ConstantCurrent(10.0), {}, times)
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "stablehlo.while" in text
+    assert "custom_call" not in text  # nothing that only a processor can do
+    # every step brings its two exponentials: the unrolled steps are really there
+    assert text.count("stablehlo.exponential ") >= 2 * unroll
+
+
+def test_cases_take_turns_and_ratios_are_taken_turn_by_turn(harness):
+    order = []
+
+    def case(name, cost):
+        return lambda: (order.append(name), harness.Sample(100.0, cost, 2 * cost))[1]
+
+    samples = harness.in_turns({"a": case("a", 1.0), "b": case("b", 4.0)}, 3)
+    assert "".join(order) == "abababab"  # the first turn warms up
+    assert len(samples["a"]) == 3
+    assert harness.ratio(samples["a"], samples["b"]) == {"median": 4.0, "min": 4.0, "max": 4.0}
+    assert harness.rates(samples["b"])["per_second"]["median"] == 12.5
+
+
+def test_a_record_says_on_what_it_was_measured_and_not_where(harness, tmp_path):
+    import platform
+
+    path = harness.record("nothing", {"x": 1}, folder=tmp_path)
+    text = path.read_text()
+    told = json.loads(text)
+    assert told["results"] == {"x": 1}
+    assert told["versions"]["numpy"] == np.__version__
+    assert str(Path.cwd()) not in text
+    assert platform.node() not in text or len(platform.node()) < 4
+    assert path.name.startswith("nothing-") and path.suffix == ".json"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="no C compiler")
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_the_c_limit_computes_the_same_population(harness, workloads, tmp_path, name):
+    import jaxmem as jm
+
+    limit = harness.build_limit("float32", name, tmp_path, widths=(64,))
+    assert limit is not None
+    sample, spikes = limit.run(name, 512, 4000)
+    assert sample.cell_steps == 512 * 4000
+    run = jm.simulate(
+        workloads.population(name, 512),
+        100.0,
+        stimulus=workloads.STIMULUS,
+        measures=["spike_count"],
+        precision="float32",
+    )
+    assert run.measures["spike_count"].mean() == pytest.approx(spikes, rel=0.02)
