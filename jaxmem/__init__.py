@@ -33,6 +33,7 @@ _HOME = {
     "Membrane": "jaxmem.membrane.membrane",
     "MembraneError": "jaxmem.membrane.check",
     "NaKATPase": "jaxmem.membrane.pumps",
+    "Number": "jaxmem.membrane.mechanism",
     "Parameter": "jaxmem.membrane.parameters",
     "PathError": "jaxmem.membrane.parameters",
     "Point": "jaxmem.membrane.state",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.mechanism import Current as Current
     from jaxmem.membrane.mechanism import Linear as Linear
     from jaxmem.membrane.mechanism import Mechanism as Mechanism
+    from jaxmem.membrane.mechanism import Number as Number
     from jaxmem.membrane.mechanism import Rates as Rates
     from jaxmem.membrane.mechanism import Scheme as Scheme
     from jaxmem.membrane.mechanism import parameter as parameter

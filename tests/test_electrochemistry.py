@@ -45,11 +45,11 @@ def test_exprel_inverse_and_its_slope(precision):
     eps = np.finfo(precision).eps
     found = jnp.asarray(x)
     assert relative(ec.exprel_inverse(found), value) < 20 * eps  # exp(x) - 1 loses 2 bits at 1/4
-    assert relative(ec.exprel_inverse_slope(found), slope) < 100 * eps  # 1 - B - x loses 3 bits at 1/4
+    assert relative(ec.exprel_inverse_slope(found), slope) < 200 * eps  # 1 - B - x loses 3 bits at 1/4
     _, tangent = jax.jvp(ec.exprel_inverse, (found,), (jnp.ones_like(found),))
-    assert relative(tangent, slope) < 100 * eps
+    assert relative(tangent, slope) < 200 * eps
     gradient = jax.vmap(jax.grad(ec.exprel_inverse))(found)
-    assert np.isfinite(gradient).all() and relative(gradient, slope) < 100 * eps
+    assert np.isfinite(gradient).all() and relative(gradient, slope) < 200 * eps
     second = jax.vmap(jax.grad(ec.exprel_inverse_slope))(found)
     assert np.isfinite(second).all()
     assert relative(second[abs(x) < 1e-3], 1 / 6) < 1e-6

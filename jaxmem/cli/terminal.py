@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-WIDTH = 100  # of tables that go to a file or a pipe
+WIDTH = 120  # of tables that go to a file or a pipe
 LINE_EVERY = 10.0  # s between lines where there is no terminal
 
 

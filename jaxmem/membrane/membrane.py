@@ -108,6 +108,10 @@ class Membrane(eqx.Module):
         """The same membrane on a cell of another shape."""
         return self._rebuilt(geometry=geometry)
 
+    def with_mechanisms(self, mechanisms: Mapping[str, Mechanism]) -> "Membrane":
+        """The same membrane with these mechanisms in place of its own of the same name, or added after them."""
+        return self._rebuilt(mechanisms={name: self.mechanisms[name] for name in self.order} | dict(mechanisms))
+
     def with_species(self, species: Mapping[str, Species]) -> "Membrane":
         """The same membrane with these species in place of its own of the same name, or added to them."""
         return self._rebuilt(species={**self.species, **species})
