@@ -54,7 +54,7 @@ _HOME = {
     "Stimulus": "jaxmem.rig.stimuli",
     # how it is advanced
     "Audit": "jaxmem.engine.audit",
-    "Execution": "jaxmem.engine.simulate",
+    "Execution": "jaxmem.engine.request",
     "MEASURES": "jaxmem.engine.measures",
     "Measure": "jaxmem.engine.measures",
     "Record": "jaxmem.engine.records",
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures import MEASURES as MEASURES
     from jaxmem.engine.measures import Measure as Measure
     from jaxmem.engine.records import Record as Record
-    from jaxmem.engine.simulate import Execution as Execution
+    from jaxmem.engine.request import Execution as Execution
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets

@@ -4,7 +4,6 @@ Voltages are in mV (inside minus outside), concentrations in mM, permeabilities 
 (outward positive). With these units P*F*c needs no factor: (cm/s)(C/mol)(mM) = uA/cm^2.
 """
 
-import functools
 import math
 
 import jax
@@ -41,7 +40,9 @@ def log(x: jax.Array) -> jax.Array:
     exponent = (bits - sqrt_half) >> 52
     mantissa = jax.lax.bitcast_convert_type(bits - (exponent << 52), jnp.float64)
     s = (mantissa - 1) / (mantissa + 1)
-    series = functools.reduce(lambda p, k: p * s * s + 1 / k, (17, 15, 13, 11, 9, 7, 5, 3), 1 / 19)
+    series = jnp.asarray(1 / 19, x.dtype)
+    for k in (17, 15, 13, 11, 9, 7, 5, 3):
+        series = series * s * s + 1 / k
     value = exponent.astype(x.dtype) * math.log(2) + 2 * (s + s * s * s * series)
     return jnp.where(x > 0, jnp.where(x < jnp.inf, value, jnp.inf), jnp.where(x == 0, -jnp.inf, jnp.nan))
 
@@ -83,7 +84,12 @@ def exprel_inverse_slope(x: jax.Array) -> jax.Array:
 
 
 def ghk_current(
-    v: ArrayLike, permeability: ArrayLike, inside: ArrayLike, outside: ArrayLike, valence: int, celsius: ArrayLike = 37.0
+    v: ArrayLike,
+    permeability: ArrayLike,
+    inside: ArrayLike,
+    outside: ArrayLike,
+    valence: int,
+    celsius: ArrayLike = 37.0,
 ) -> jax.Array:
     """Goldman-Hodgkin-Katz current density in uA/cm^2, outward positive, also at v = 0.
 
@@ -106,7 +112,10 @@ def ghk_current_and_slope(
 
 
 def ghk_potential(
-    permeability: dict[str, ArrayLike], inside: dict[str, ArrayLike], outside: dict[str, ArrayLike], valence: dict[str, int],
+    permeability: dict[str, ArrayLike],
+    inside: dict[str, ArrayLike],
+    outside: dict[str, ArrayLike],
+    valence: dict[str, int],
     celsius: ArrayLike = 37.0,
 ) -> jax.Array:
     """Goldman-Hodgkin-Katz voltage in mV of a set of monovalent ions.
@@ -121,7 +130,9 @@ def ghk_potential(
     top, bottom = 0.0, 0.0
     for ion, p in permeability.items():
         if abs(valence[ion]) != 1:
-            raise ValueError(f"the GHK potential in closed form holds for monovalent ions; {ion!r} has valence {valence[ion]}")
+            raise ValueError(
+                f"the GHK potential in closed form holds for monovalent ions; {ion!r} has valence {valence[ion]}"
+            )
         near, far = (inside, outside) if valence[ion] > 0 else (outside, inside)
         top, bottom = top + p * far[ion], bottom + p * near[ion]
     return thermal_voltage(celsius) * log(jnp.asarray(top / bottom))

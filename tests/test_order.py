@@ -1,5 +1,7 @@
 """Second order in time, from random gates, in everything that is reported; rest and energy do not depend on dt."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -72,8 +74,17 @@ def orders(membrane: jm.Membrane, record: tuple[str, ...], cells: int = 6) -> di
         stimulus = jm.StepCurrent(amplitude=5.0, start=1.0, stop=100.0)
         n, every = round(DURATION / dt), round(EVERY / dt)
         run = jax.jit(
-            lambda s, dt=dt, n=n, every=every: jm.integrate(
-                membrane, s, stimulus, steps=n, dt=dt, every=every, record=record, refresh=4, first_step=0, checkpoint=False
+            lambda s, dt=dt, n=n, every=every, stimulus=stimulus: jm.integrate(
+                membrane,
+                s,
+                stimulus,
+                steps=n,
+                dt=dt,
+                every=every,
+                record=record,
+                refresh=4,
+                first_step=0,
+                checkpoint=False,
             )
         )(state)
         assert int(run.final_state.status.max()) == 0
@@ -81,7 +92,7 @@ def orders(membrane: jm.Membrane, record: tuple[str, ...], cells: int = 6) -> di
     size = lambda a, b: float(np.sqrt(np.mean((a - b) ** 2)))
     found = {}
     for path in runs[0]:
-        differences = [size(a[path], b[path]) for a, b in zip(runs, runs[1:], strict=False)]
+        differences = [size(a[path], b[path]) for a, b in itertools.pairwise(runs)]
         if differences[0] > 0:
             found[path] = np.log2(np.divide(differences[:-1], differences[1:]))
     return found
@@ -109,8 +120,12 @@ def test_starting_gates_together_with_v_would_be_first_order() -> None:
     ends = []
     for dt in STEPS:
         wrong = eqx.tree_at(lambda s: s.lag, state, np.asarray(0.5 * dt))
-        ends.append(np.asarray(jm.integrate(membrane, wrong, steps=round(3.2 / dt), dt=dt, refresh=4, checkpoint=False).final_state.v))
-    differences = [np.sqrt(np.mean((a - b) ** 2)) for a, b in zip(ends, ends[1:], strict=False)]
+        ends.append(
+            np.asarray(
+                jm.integrate(membrane, wrong, steps=round(3.2 / dt), dt=dt, refresh=4, checkpoint=False).final_state.v
+            )
+        )
+    differences = [np.sqrt(np.mean((a - b) ** 2)) for a, b in itertools.pairwise(ends)]
     assert np.log2(differences[-2] / differences[-1]) < 1.5
 
 
@@ -121,7 +136,9 @@ def test_a_change_of_dt_costs_no_order() -> None:
     for dt in STEPS:
         first = jm.integrate(membrane, state, steps=round(3.2 / dt), dt=dt, refresh=4, checkpoint=False).final_state
         again = eqx.tree_at(lambda s: s.step, first, np.int32(0))
-        second = jm.integrate(membrane, again, steps=round(6.4 / dt), dt=dt / 2, refresh=4, checkpoint=False).final_state
+        second = jm.integrate(
+            membrane, again, steps=round(6.4 / dt), dt=dt / 2, refresh=4, checkpoint=False
+        ).final_state
         ends.append(np.asarray(second.v))
-    differences = [np.sqrt(np.mean((a - b) ** 2)) for a, b in zip(ends, ends[1:], strict=False)]
+    differences = [np.sqrt(np.mean((a - b) ** 2)) for a, b in itertools.pairwise(ends)]
     assert np.log2(differences[-2] / differences[-1]) > 1.9

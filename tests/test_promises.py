@@ -38,7 +38,12 @@ def assert_same_bits(a: Any, b: Any, of_a: Any = slice(None), of_b: Any = slice(
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def crowd(request: Any) -> jm.Simulation:
     return jm.simulate(
-        population(10_007), 50.0, stimulus=STEP, precision=request.param, record=jm.Record("v", 5.0), measures=["spike_count", "mean_v"]
+        population(10_007),
+        50.0,
+        stimulus=STEP,
+        precision=request.param,
+        record=jm.Record("v", 5.0),
+        measures=["spike_count", "mean_v"],
     )
 
 
@@ -79,7 +84,8 @@ def test_shared_and_repeated_numbers_give_the_same_bits() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_threads_change_nothing(threads: int) -> None:
     runs = [
-        jm.simulate(population(1000), 20.0, stimulus=STEP, precision="float32", execution=jm.Execution(threads=t)) for t in (1, threads)
+        jm.simulate(population(1000), 20.0, stimulus=STEP, precision="float32", execution=jm.Execution(threads=t))
+        for t in (1, threads)
     ]
     assert_same_bits(runs[0].final_state, runs[1].final_state)
 
@@ -93,7 +99,13 @@ def test_a_run_cut_anywhere_equals_the_whole(cuts: tuple[int, ...], precision: s
     state, pieces = None, []
     for a, b in zip((0, *cuts), (*cuts, total), strict=True):
         part = jm.simulate(
-            cells, (b - a) * dt, dt=dt, stimulus=STEP, precision=precision, initial=state, record=jm.Record("v", 31 * dt)
+            cells,
+            (b - a) * dt,
+            dt=dt,
+            stimulus=STEP,
+            precision=precision,
+            initial=state,
+            record=jm.Record("v", 31 * dt),
         )
         state = part.final_state
         pieces.append((part.time, part.traces["v"]))
@@ -110,7 +122,10 @@ def test_sampling_and_measures_change_nothing() -> None:
         40.0,
         stimulus=STEP,
         precision="float32",
-        record=[jm.Record("v", 0.325), jm.Record(["states", "currents", "concentrations"], 0.7, cells=[3, 200], name="detail")],
+        record=[
+            jm.Record("v", 0.325),
+            jm.Record(["states", "currents", "concentrations"], 0.7, cells=[3, 200], name="detail"),
+        ],
         measures=list(jm.MEASURES),
     )
     assert_same_bits(bare.final_state, rich.final_state)
@@ -153,7 +168,9 @@ def with_bad_cells(kind: str) -> tuple[jm.Membrane, int]:
 @pytest.mark.parametrize("duration", [30.0, 0.1])  # also in an unfinished first interval
 def test_a_bad_cell_harms_nobody(kind: str, status: jm.Status, duration: float) -> None:
     cells, bad = with_bad_cells(kind)
-    settings: dict[str, Any] = dict(stimulus=STEP, precision="float32", record=jm.Record("v", 0.1), measures=["spike_count", "mean_v"])
+    settings: dict[str, Any] = dict(
+        stimulus=STEP, precision="float32", record=jm.Record("v", 0.1), measures=["spike_count", "mean_v"]
+    )
     run = jm.simulate(cells, duration, **settings)
     others = np.delete(np.arange(600), bad)
     without = jm.simulate(population(600)[others], duration, **settings)
@@ -200,7 +217,17 @@ def test_gradient_of_a_shared_parameter_is_the_good_cells_own() -> None:
 
 
 # ---------------------------------------------------------------------- derivatives
-PATHS = ("sodium.g", "k_leak.g", "pump.i_max", "pump.km_na", "k.outside", "na.inside", "capacitance", "celsius", "initial_v")
+PATHS = (
+    "sodium.g",
+    "k_leak.g",
+    "pump.i_max",
+    "pump.km_na",
+    "k.outside",
+    "na.inside",
+    "capacitance",
+    "celsius",
+    "initial_v",
+)
 
 
 def test_gradients_agree_with_differences() -> None:
@@ -225,9 +252,11 @@ def test_gradients_agree_with_differences() -> None:
 
 def test_vmap_and_jit_go_through_integrate() -> None:
     membrane = jm.presets.pumped_neuron()
-    final = lambda g: jm.integrate(
-        membrane.with_parameters({"sodium.g": g}), membrane.initial_state(), STEP, steps=100, dt=0.025
-    ).final_state.v
+    final = lambda g: (
+        jm.integrate(
+            membrane.with_parameters({"sodium.g": g}), membrane.initial_state(), STEP, steps=100, dt=0.025
+        ).final_state.v
+    )
     g = np.array([15.0, 20.0, 25.0])
     one = jax.jit(final)
     np.testing.assert_allclose(jax.jit(jax.vmap(final))(g), [one(x) for x in g], rtol=1e-10)
@@ -249,7 +278,9 @@ def test_float32_keeps_concentrations_at_rest() -> None:
     """A minute of a cell whose ions run down, its pump blocked by half: float32 sees what float64 sees, to 1e-3 mM."""
     cell = jm.presets.pumped_neuron()
     cell = cell.with_parameters({"pump.i_max": 0.5 * cell.parameters()["pump.i_max"].value})
-    runs = [jm.simulate(cell, 60e3, dt=0.1, precision=p, measures=["concentration_change"]) for p in ("float32", "float64")]
+    runs = [
+        jm.simulate(cell, 60e3, dt=0.1, precision=p, measures=["concentration_change"]) for p in ("float32", "float64")
+    ]
     for path in ("na.inside", "k.inside", "cl.inside"):
         a, b = (r.measures[f"concentration_change.{path}"] for r in runs)
         assert abs(a - b) < 1e-3, path

@@ -37,7 +37,12 @@ def test_resting_states_stand_still() -> None:
     assert (rest.status == jm.Status.OK).all()
     assert rest.residual.max() < 1e-9
     run = jm.simulate(
-        cells, 60e3, dt=2.0, initial=rest.state, precision="float64", measures=["final_v", "concentration_change", "spike_count"]
+        cells,
+        60e3,
+        dt=2.0,
+        initial=rest.state,
+        precision="float64",
+        measures=["final_v", "concentration_change", "spike_count"],
     )
     np.testing.assert_allclose(run.measures["final_v"], rest.v, rtol=0, atol=1e-9)
     for path in ("na.inside", "k.inside", "cl.inside"):

@@ -1,6 +1,7 @@
 """The parameters that make a cell stand still."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,8 @@ def balance(membrane: Membrane, v: ArrayLike = -70.0, solve_for: Sequence[str] |
             raise path_error(path, list(known))
     if len(solve_for) != len(ions) or not ions:
         raise ValueError(
-            f"one parameter per dynamic ion: {len(ions)} ions ({', '.join(ions)}) but {len(solve_for)} parameters ({', '.join(solve_for)})"
+            f"one parameter per dynamic ion: {len(ions)} ions ({', '.join(ions)}) "
+            f"but {len(solve_for)} parameters ({', '.join(solve_for)})"
         )
     shape = np.broadcast_shapes(np.shape(v), *(np.shape(x) for x in jax.tree.leaves(wide)))
     rest = np.broadcast_to(np.asarray(v, np.float64), shape)
@@ -47,9 +49,8 @@ def balance(membrane: Membrane, v: ArrayLike = -70.0, solve_for: Sequence[str] |
     found = {p: np.asarray(a) for p, a in zip(solve_for, x, strict=True)}
     for path, a in found.items():
         if not np.all(np.isfinite(a)) or np.any(a < 0):
-            raise ValueError(
-                f"no cell can stand still at {np.asarray(v).flat[0]:g} mV: {path} would have to be {a.flat[np.argmin(np.where(np.isfinite(a), a, -np.inf))]:g}"
-            )
+            worst = np.nanmin(a)
+            raise ValueError(f"no standing still at {np.asarray(v).flat[0]:g} mV: {path} would have to be {worst:g}")
     if "cl.inside" in found and "other" in membrane.species:
         other = membrane.species["other"]
         found["other.inside"] = np.asarray(
@@ -73,11 +74,11 @@ def _balance(
         flows = m.fluxes(v, states, env)
         return [jnp.zeros_like(v) + flows[k].value for k in ions]
 
-    def newton(_: int, y: list[jax.Array]) -> list[jax.Array]:
+    def newton(_: Any, y: list[jax.Array]) -> list[jax.Array]:
         unit = lambda j: [jnp.ones_like(a) if i == j else jnp.zeros_like(a) for i, a in enumerate(y)]
         columns = [jax.jvp(currents, (y,), (unit(j),))[1] for j in range(len(y))]
         step, _ = solve([[columns[j][i] for j in range(len(y))] for i in range(len(y))], [-c for c in currents(y)])
         return [a + b for a, b in zip(y, step, strict=True)]
 
     y = [jnp.log(a) if log else a for a, log in zip(x, logarithmic, strict=True)]
-    return back(jax.lax.fori_loop(0, 8, newton, y))
+    return back(jax.lax.fori_loop(0, NEWTON_STEPS, newton, y))

@@ -42,8 +42,8 @@ def moving_ions(membrane: Membrane) -> tuple[list[str], bool]:
     odd = [k for k in dynamic if membrane.species[k].valence == 0] + ["/".join(edge) for edge in asked["transfers"]]
     if odd or membrane.water:
         raise ValueError(
-            f"a steady state is found for membranes whose dynamic pools are ions moved by currents; this one has also {', '.join(odd) or 'water'}. "
-            "Simulate until it stands still instead."
+            "a steady state is found for membranes whose dynamic pools are ions moved by currents; this one has also "
+            f"{', '.join(odd) or 'water'}. Simulate until it stands still instead."
         )
     flowing = [k for k in asked["flows"] if membrane.species[k].valence]
     return [k for k in dynamic if k in flowing], all(k in dynamic for k in flowing)

@@ -10,7 +10,8 @@ from rich.markup import escape
 from jaxmem import report
 from jaxmem.cli.terminal import duration, size
 from jaxmem.engine.records import expand, steps_between, variables_of
-from jaxmem.engine.simulate import Execution, simulate
+from jaxmem.engine.request import Execution
+from jaxmem.engine.simulate import simulate
 from jaxmem.study.experiment import Experiment
 
 TRIAL_CELLS, TRIAL_STEPS = 512, 2000

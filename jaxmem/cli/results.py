@@ -127,7 +127,8 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
     from jaxmem.cli.simulate import find_device
     from jaxmem.engine.measures import MEASURES
     from jaxmem.engine.records import GROUPS, Record
-    from jaxmem.engine.simulate import Execution, simulate
+    from jaxmem.engine.request import Execution
+    from jaxmem.engine.simulate import simulate
     from jaxmem.membrane.parameters import select
     from jaxmem.study.files import check_target
     from jaxmem.study.store import load

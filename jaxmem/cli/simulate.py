@@ -12,7 +12,7 @@ from jaxmem.cli import errors
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.plan import planned
 from jaxmem.cli.terminal import Progress, console, size
-from jaxmem.engine.simulate import Execution
+from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate as simulate_membrane
 from jaxmem.engine.simulation import Simulation
 from jaxmem.study.experiment import Experiment, load

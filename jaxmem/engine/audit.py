@@ -62,7 +62,7 @@ def _mass(membrane: Membrane, after: State, book: dict[str, np.ndarray]) -> np.n
         s, pool = membrane.species[name], f"{name}.{side}"
         carried = book[name] - (book["electrode"] if name == membrane.carrier and side == "inside" else 0.0)
         by_flux = wide(membrane.per_charge(name, side)) * carried
-        by_transfer = book.get(pool, 0.0)
+        by_transfer = wide(book.get(pool, 0.0))
         seen = wide(getattr(env, side)[name])
         if side == "inside" and name != membrane.water:
             seen = seen * volume

@@ -52,7 +52,9 @@ def integrate(
         raise ValueError(f"every ({every} steps) must divide steps ({steps}), both at least 1")
     if first_step is None:
         if isinstance(state.step, jax.core.Tracer):
-            raise ValueError("the state is traced, so the position in the refresh grid is unknown: pass first_step=int(state.step)")
+            raise ValueError(
+                "the state is traced, so the position in the refresh grid is unknown: pass first_step=int(state.step)"
+            )
         first_step = int(state.step)
     refresh = refresh_steps(dt) if refresh is None else refresh
     on_grid = (ConstantCurrent() if stimulus is None else stimulus).on_grid(dt)
@@ -86,4 +88,3 @@ def _checkpointed_scan(body: Callable, carry: Any, length: int) -> tuple[Any, An
         carry, more = jax.checkpoint(lambda c: _plain_scan(body, c, rest))(carry)
         outputs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), outputs, more)
     return carry, outputs
-

@@ -19,6 +19,7 @@ from jaxtyping import ArrayLike
 from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import Current, Rates, Scheme, States
 from jaxmem.membrane.membrane import Edge, Membrane
+from jaxmem.membrane.species import pool_of
 from jaxmem.membrane.state import Accounts
 
 Drive = Callable[[jax.Array, jax.Array], Current]
@@ -83,7 +84,9 @@ def exchange(
     return x, gained
 
 
-def advance_states(membrane: Membrane, v: jax.Array, states: dict[str, States], env: Environment, h: ArrayLike) -> dict[str, States]:
+def advance_states(
+    membrane: Membrane, v: jax.Array, states: dict[str, States], env: Environment, h: ArrayLike
+) -> dict[str, States]:
     """The mechanisms' states h (ms) later, at voltage v."""
     new = {}
     for name in membrane.order:
@@ -92,7 +95,9 @@ def advance_states(membrane: Membrane, v: jax.Array, states: dict[str, States], 
             if isinstance(rates, Scheme):
                 x.update(exchange({s: states[name][s] for s in rates.names}, list(rates.edges.items()), h)[0])
                 continue
-            gain, rate = (rates.opening, rates.opening + rates.closing) if isinstance(rates, Rates) else (rates.gain, rates.rate)
+            gain, rate = (
+                (rates.opening, rates.opening + rates.closing) if isinstance(rates, Rates) else (rates.gain, rates.rate)
+            )
             x[key] = x[key] + h * relaxation(h * rate)[0] * (gain - rate * x[key])
     return new
 
@@ -106,16 +111,15 @@ def transferred(membrane: Membrane, edges: list[Edge], book: Accounts, flow: Acc
     if not edges:
         return {}
     pools = [p for p in dict.fromkeys(p for edge, _ in edges for p in edge) if p in book]
-    per_depth = {p: membrane.inverse_depth(*p.split(".")) for p in pools}
+    per_depth = {p: membrane.inverse_depth(*pool_of(p)) for p in pools}
     middle = {k: x + 0.5 * flow[k] if k in flow else x for k, x in book.items()}
-    before = {p: membrane.amount(*p.split("."), middle) / per_depth[p] for p in pools}
+    before = {p: membrane.amount(*pool_of(p), middle) / per_depth[p] for p in pools}
     inner, outer = [], []
     for (a, b), (forward, backward) in edges:
         if b in before:
             inner.append(((a, b), (forward, backward)))
         else:
-            level = 1.0 if b == "bath" else getattr(membrane.species[b.split(".")[0]], b.split(".")[1])
-            outer.append(((a, f"{a}|bath"), (forward, backward * level / per_depth[a])))
+            outer.append(((a, f"{a}|bath"), (forward, backward * membrane.clamped(b) / per_depth[a])))
     baths = tuple(dict.fromkeys(b for (_, b), _ in outer))
     before |= {b: jnp.zeros_like(book[b]) for b in baths}
     _, gained = exchange(before, [*inner, *outer], dt, baths)
@@ -157,7 +161,7 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     v = moving.v + change
 
     if small:
-        edges = [e for e in m.transfers(moving.v + excursion, states, middle) if _touches(e, small)]
+        edges = [e for e in m.transfers(moving.v + excursion, states, middle) if touches(e, small)]
         flow |= transferred(m, edges, book, flow, dt)
     pending = {k: q + flow[k] if k in flow else q for k, q in moving.pending.items()}
     last = {k: flow.get(k, x) for k, x in moving.last.items()}
@@ -173,5 +177,6 @@ def _mean_over_step(current: Current, excursion: jax.Array) -> ArrayLike:
     return current.value if constant else current.value + current.slope * excursion
 
 
-def _touches(edge: Edge, species: list[str]) -> bool:
-    return any(pool.split(".")[0] in species for pool in edge[0])
+def touches(edge: Edge, species: list[str]) -> bool:
+    """Whether a transfer has an end in a pool of one of these species."""
+    return any(pool_of(pool)[0] in species for pool in edge[0])

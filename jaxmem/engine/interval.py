@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from jaxmem.engine.integrators import Held, Moving, advance_states, staggered, transferred
+from jaxmem.engine.integrators import Held, Moving, advance_states, staggered, touches, transferred
 from jaxmem.engine.measures import Measure, StepView
 from jaxmem.engine.program import compile_step
 from jaxmem.membrane.membrane import Membrane
@@ -47,7 +47,16 @@ def collocated(membrane: Membrane, state: State) -> Point:
     return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag), state.book)
 
 
-def hop(membrane: Membrane, carry: Carry, stimulus: Any, dt: jax.Array, measures: dict[str, Measure], refresh: Any, count: Any, unroll: int = 1) -> Carry:
+def hop(
+    membrane: Membrane,
+    carry: Carry,
+    stimulus: Any,
+    dt: jax.Array,
+    measures: dict[str, Measure],
+    refresh: Any,
+    count: Any,
+    unroll: int = 1,
+) -> Carry:
     """``count`` steps that do not cross an interval's end, and the closing of the books where they reach it."""
     carry = _run_steps(membrane, carry, stimulus, dt, measures, count, unroll)
     close = lambda c: _close_books(membrane, c, refresh * dt)
@@ -56,7 +65,15 @@ def hop(membrane: Membrane, carry: Carry, stimulus: Any, dt: jax.Array, measures
     return jax.lax.cond(carry.state.step % refresh == 0, close, lambda c: c, carry)
 
 
-def _run_steps(membrane: Membrane, carry: Carry, stimulus: Any, dt: jax.Array, measures: dict[str, Measure], count: Any, unroll: int) -> Carry:
+def _run_steps(
+    membrane: Membrane,
+    carry: Carry,
+    stimulus: Any,
+    dt: jax.Array,
+    measures: dict[str, Measure],
+    count: Any,
+    unroll: int,
+) -> Carry:
     s = carry.state
     base = s.book_at_start
     middle = membrane.environment({k: base[k] + 0.5 * s.trend[k] for k in base})
@@ -100,7 +117,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
     pending = dict(s.pending)
     env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
     edges = membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
-    slow = [e for e in edges if not any(pool.split(".")[0] in small for pool in e[0])]
+    slow = [e for e in edges if not touches(e, small)]
     pending |= transferred(membrane, slow, base, pending, length)
     total, low = {}, {}
     for k, moved in pending.items():
@@ -133,7 +150,9 @@ def _verdict(membrane: Membrane, s: State, pending: Accounts, book: Accounts) ->
         # an ion that runs out makes the voltage NaN before its amount is seen to be negative: look where it was heading
         base = s.book_at_start
         ahead = enough({k: base[k] + s.trend[k] for k in base})
-        fine = functools.reduce(jnp.logical_and, [jnp.where(finite, a, b) for a, b in zip(enough(book), ahead, strict=True)], was_ok)
+        fine = functools.reduce(
+            jnp.logical_and, [jnp.where(finite, a, b) for a, b in zip(enough(book), ahead, strict=True)], was_ok
+        )
         reason = jnp.where(fine, jnp.where(finite, int(Status.OK), int(Status.NOT_FINITE)), int(Status.EMPTY_POOL))
         return jnp.where(was_ok, reason, s.status).astype(s.status.dtype)
 

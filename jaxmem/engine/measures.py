@@ -142,10 +142,17 @@ class MeanV(Measure):
         middle = 0.5 * ((view.v_before - fold.reference) + (view.v_after - fold.reference))
         change = jnp.where(inside, middle, 0) + fold.low
         total = fold.total + change
-        return _Average(fold.reference, total, change - (total - fold.total), fold.count + jnp.where(inside, 1, 0).astype(total.dtype))
+        return _Average(
+            fold.reference,
+            total,
+            change - (total - fold.total),
+            fold.count + jnp.where(inside, 1, 0).astype(total.dtype),
+        )
 
     def result(self, fold: _Average, run: Result) -> np.ndarray:
-        reference, total, low, count = (np.asarray(x, float) for x in (fold.reference, fold.total, fold.low, fold.count))
+        reference, total, low, count = (
+            np.asarray(x, float) for x in (fold.reference, fold.total, fold.low, fold.count)
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             return reference + (total + low) / np.where(count > 0, count, np.nan)
 
@@ -275,7 +282,9 @@ class ATP(Measure):
         if self.species not in run.book_change:
             raise ValueError(f"the measure 'atp' needs a species {self.species!r}, which this membrane does not have")
         seconds = (run.plan.stop - run.plan.start) / 1e3
-        return run.book_change[self.species] / FARADAY * 1e3 / seconds  # nC/cm^2 over F is 1e-9 mol/cm^2 = 1e3 pmol/cm^2
+        return (
+            run.book_change[self.species] / FARADAY * 1e3 / seconds
+        )  # nC/cm^2 over F is 1e-9 mol/cm^2 = 1e3 pmol/cm^2
 
 
 MEASURES: dict[str, type[Measure]] = {

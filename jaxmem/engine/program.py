@@ -78,7 +78,7 @@ class _Code:
         self.cheap: set[int] = set()  # stand still, and are cheaper made again than kept
         self.outputs = self._flatten(closed.jaxpr, self.constants, [*self.fixed, *self.moving])
 
-    def _new(self, n: int) -> list[int]:
+    def _new(self, n: int) -> list[Any]:
         self.count += n
         return list(range(self.count - n, self.count))
 
@@ -86,13 +86,14 @@ class _Code:
         known = dict(zip(jaxpr.constvars, constants, strict=True)) | dict(zip(jaxpr.invars, inputs, strict=True))
         read = lambda x: x if isinstance(x, core.Literal) else known[x]
         for equation in jaxpr.eqns:
+            results: Any
             given, inner = [read(x) for x in equation.invars], equation.params.get("jaxpr")
             if (
                 equation.primitive.name in ("jit", "pjit", "closed_call")
                 and isinstance(inner, core.ClosedJaxpr)
                 and not inner.consts
             ):
-                results: list[Value] = self._flatten(inner.jaxpr, [], given)
+                results = self._flatten(inner.jaxpr, [], given)
             elif equation.primitive.name == "optimization_barrier" and not self.barriers:
                 results = given
             else:

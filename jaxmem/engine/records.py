@@ -84,7 +84,9 @@ def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]
     return list(dict.fromkeys(found))
 
 
-def sample(membrane: Membrane, state: State, stimulus: Any, dt: jax.Array, paths: tuple[str, ...]) -> dict[str, jax.Array]:
+def sample(
+    membrane: Membrane, state: State, stimulus: Any, dt: jax.Array, paths: tuple[str, ...]
+) -> dict[str, jax.Array]:
     """The variables at the time of v, to second order; ``stimulus`` is its mean over the step that begins now."""
     if not paths:
         return {}
@@ -122,5 +124,8 @@ def steps_between(every: float, dt: float, where: str) -> int:
         below, above = max(1, int(steps)), int(steps) + 1
         near = below * dt if abs(below - steps) <= abs(above - steps) else above * dt
         fits = every / max(1, round(steps))
-        raise ValueError(f"{where}: dt {dt:g} ms does not divide {every:g} ms; the nearest interval that fits is {near:g} ms, or take dt = {fits:.6g} ms")
+        raise ValueError(
+            f"{where}: dt {dt:g} ms does not divide {every:g} ms; the nearest interval that fits is {near:g} ms, "
+            f"or take dt = {fits:.6g} ms"
+        )
     return round(steps)

@@ -17,7 +17,11 @@ class MembraneError(ValueError):
 
 def check(tree: Any) -> None:
     """Raise MembraneError where a number is out of range, lengths disagree or a mechanism names what is not there."""
-    problems = [f"{path} {p}" for path, x, d in declared(tree) if not isinstance(x, jax.core.Tracer) and (p := out_of_range(x, d))]
+    problems = [
+        f"{path} {p}"
+        for path, x, d in declared(tree)
+        if not isinstance(x, jax.core.Tracer) and (p := out_of_range(x, d))
+    ]
     try:
         cell_count(tree)
     except ValueError as error:
@@ -36,20 +40,25 @@ def _mechanisms(structure: Any) -> list[str]:
     """
     problems = []
     membrane = jax.tree.unflatten(structure, [np.float32(1)] * structure.num_leaves)
-    pools = {f"{name}.{side}" for name, s in membrane.species.items() if not s.counted_only for side in ("inside", "outside")}
+    pools = {
+        f"{name}.{side}" for name, s in membrane.species.items() if not s.counted_only for side in ("inside", "outside")
+    }
+    alive = {f"{name}.{side}" for name, side in membrane.pools()}
     for name in membrane.order:
         mechanism = membrane.mechanisms[name]
 
-        def ask(mechanism: Any = mechanism) -> tuple:
+        one: dict[str, tuple] = {}
+
+        def ask(mechanism: Any = mechanism, one: dict[str, tuple] = one) -> None:
             v = jnp.zeros(1)
             env = membrane.environment({k: jnp.zeros(1) for k in [*membrane.species, "electrode"]})
             states = mechanism.initial(v, env)
-            asked = mechanism.kinetics(v, states, env), mechanism.fluxes(v, states, env), mechanism.transfers(v, states, env)
-            return tuple(tuple(x) for x in asked)
+            mechanism.kinetics(v, states, env)
+            one["fluxes"] = tuple(mechanism.fluxes(v, states, env))
+            one["transfers"] = tuple(mechanism.transfers(v, states, env))
 
-        one = {}
         try:
-            jax.eval_shape(lambda: one.update(zip(("kinetics", "fluxes", "transfers"), ask(), strict=True)))
+            jax.eval_shape(ask)
         except KeyError as error:
             there = [k for k, s in membrane.species.items() if not s.counted_only]
             problems.append(
@@ -57,8 +66,16 @@ def _mechanisms(structure: Any) -> list[str]:
                 f"(species with concentrations: {', '.join(there) or 'none'}; states: as its initial() names them)"
             )
             continue
-        problems += [f"mechanism {name!r} carries {ion!r}, which is not among the species" for ion in one["fluxes"] if ion not in membrane.species]
-        for edge in one["transfers"]:
-            problems += [f"mechanism {name!r} transfers {p!r}, which is no pool" for p in edge if p != "bath" and p not in pools]
+        problems += [
+            f"mechanism {name!r} carries {ion!r}, which is not among the species"
+            for ion in one["fluxes"]
+            if ion not in membrane.species
+        ]
+        for a, b in one["transfers"]:
+            if a not in alive:
+                problems.append(
+                    f"mechanism {name!r} transfers from {a!r}, which is no dynamic pool; name first the pool that changes"
+                )
+            if b != "bath" and b not in pools:
+                problems.append(f"mechanism {name!r} transfers to {b!r}, which is neither a pool nor 'bath'")
     return problems
-

@@ -4,6 +4,8 @@
 doi:10.1016/S0166-2236(98)01261-2), 1 an infinite bath.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike
@@ -13,15 +15,27 @@ from jaxmem.membrane.mechanism import Number, parameter
 
 def _outside() -> Number:
     return parameter(
-        "1", "volume outside over volume inside plus outside; 1 is an infinite bath", default=1.0, positive=True, maximum=1.0
+        "1",
+        "volume outside over volume inside plus outside; 1 is an infinite bath",
+        default=1.0,
+        positive=True,
+        maximum=1.0,
     )
 
 
 class Geometry(eqx.Module):
     """Abstract: something with an ``area`` (um^2), a ``volume`` (um^3) and an ``outside_volume_fraction``."""
 
-    area: eqx.AbstractVar[ArrayLike]
-    volume: eqx.AbstractVar[ArrayLike]
+    if TYPE_CHECKING:  # a type checker would take the fields for arguments of every shape
+
+        @property
+        def area(self) -> Any: ...
+        @property
+        def volume(self) -> Any: ...
+
+    else:
+        area: eqx.AbstractVar[ArrayLike]
+        volume: eqx.AbstractVar[ArrayLike]
     outside_volume_fraction: eqx.AbstractVar[Number]
 
     @property

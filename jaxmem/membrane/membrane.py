@@ -15,7 +15,7 @@ from jaxmem.membrane import parameters as paths
 from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.geometry import Geometry, Sphere
 from jaxmem.membrane.mechanism import Current, Mechanism, Number, Rates, Scheme, States, parameter
-from jaxmem.membrane.species import Species
+from jaxmem.membrane.species import Species, pool_of
 from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status
 
 RESERVED = ("geometry", "capacitance", "celsius", "initial_v", "electrode", "stimulus", "v")
@@ -54,18 +54,20 @@ class Membrane(eqx.Module):
     ):
         for name in [*mechanisms, *species]:
             if not name.isidentifier() or name in RESERVED:
-                raise ValueError(f"{name!r} cannot name a mechanism or species; it must be an identifier, and {', '.join(RESERVED)} are taken")
+                raise ValueError(
+                    f"{name!r} cannot name a mechanism or species; it must be an identifier, and {', '.join(RESERVED)} are taken"
+                )
         if twice := sorted(set(mechanisms) & set(species)):
             raise ValueError(f"{', '.join(twice)} names both a mechanism and a species; names are unique in a membrane")
-        if carrier is None:
-            carrier = "k" if "k" in species and "inside" in species["k"].dynamic else "none"
-        for role, name in (("carrier", carrier), ("water", water)):
-            if name not in (None, "none") and name not in species:
-                raise ValueError(f"the {role} {name!r} is not among the species {', '.join(species)}")
+        for role, given in (("carrier", carrier), ("water", water)):
+            if given not in (None, "none") and given not in species:
+                raise ValueError(f"the {role} {given!r} is not among the species {', '.join(species)}")
+        dynamic_potassium = "k" in species and "inside" in species["k"].dynamic
         self.mechanisms, self.species = dict(mechanisms), dict(species)
         self.capacitance, self.celsius, self.initial_v = capacitance, celsius, initial_v
         self.geometry = Sphere() if geometry is None else geometry
-        self.carrier, self.water = carrier, water
+        self.carrier = carrier or ("k" if dynamic_potassium else "none")
+        self.water = water
         self.order = tuple(mechanisms)  # JAX sorts the keys of a dict; sums over mechanisms must not depend on that
 
     # ------------------------------------------------------------------ numbers by path, cells by index
@@ -77,16 +79,20 @@ class Membrane(eqx.Module):
         """The same membrane with other numbers: ``{"sodium.g": 120.0, "k.outside": array over cells}``.
 
         A value is a number in the documented unit, an array whose last axis is the cells, or a string with a unit
-        (``"0.36 S/m^2"``; whole-cell units are divided by the area). Raises :class:`PathError` for a wrong path, UnitError
-        for a wrong unit, ValueError for a number out of range.
+        (``"0.36 S/m^2"``; ``"10 nS"`` is divided by the area, ``"0.3 nS/pF"`` multiplied by the capacitance, both as
+        they are afterwards). Raises :class:`PathError` for a wrong path, UnitError for a wrong unit, ValueError for a
+        number out of range.
         """
         known = {path: d for path, _, d in paths.declared(self)}
         for path in values:
             if path not in known:
                 raise paths.path_error(path, list(known))
-        area = self.geometry.area
-        new = {path: _number(x, known[path], path, area) for path, x in values.items()}
-        result = paths.map_declared(lambda path, old: new.get(path, old), self)
+        result = self
+        # the shape first, then the capacitance: what is given for a whole cell or per farad refers to the new ones
+        for stage in (lambda path: path.startswith("geometry."), lambda path: path == "capacitance", lambda path: True):
+            area, capacitance = result.geometry.area, result.capacitance
+            new = {path: _number(x, known[path], path, area, capacitance) for path, x in values.items() if stage(path)}
+            result = paths.map_declared(lambda path, old, new=new: new.get(path, old), result) if new else result
         paths.cell_count(result)
         return result
 
@@ -117,7 +123,7 @@ class Membrane(eqx.Module):
         return self._rebuilt(species={**self.species, **species})
 
     def _rebuilt(self, **new: Any) -> "Membrane":
-        old = dict(
+        old: dict[str, Any] = dict(
             mechanisms={name: self.mechanisms[name] for name in self.order}, species=self.species, capacitance=self.capacitance,
             celsius=self.celsius, initial_v=self.initial_v, geometry=self.geometry, carrier=self.carrier, water=self.water,
         )  # fmt: skip
@@ -159,7 +165,16 @@ class Membrane(eqx.Module):
             change = change + book[account]
         return getattr(self.species[name], side) + change
 
-    def environment(self, book: Accounts, only: list[str] | None = None, known: Environment | None = None) -> Environment:
+    def clamped(self, pool: str) -> ArrayLike:
+        """What a transfer's backward number is multiplied with where its other end does not change: 1 for a bath."""
+        if pool == "bath":
+            return 1.0
+        name, side = pool_of(pool)
+        return getattr(self.species[name], side)
+
+    def environment(
+        self, book: Accounts, only: list[str] | None = None, known: Environment | None = None
+    ) -> Environment:
         """Concentrations and reversal potentials from the book; of the species in ``only``, the others as ``known``."""
         names = list(self.species) if only is None else only
         rt_f = thermal_voltage(self.celsius) if known is None else known.rt_f
@@ -167,7 +182,7 @@ class Membrane(eqx.Module):
             dict(known.inside), dict(known.outside), dict(known.e), dict(known.charge_per_mM))  # fmt: skip
         volume = 1.0 if known is None else known.volume
         if self.water in names:
-            volume = self.amount(self.water, "inside", book) / self.species[self.water].inside
+            volume = self.amount(self.water, "inside", book) / self.clamped(f"{self.water}.inside")
         for name in names:
             s = self.species[name]
             if s.counted_only:
@@ -217,7 +232,7 @@ class Membrane(eqx.Module):
         start = {name: {**self.mechanisms[name].initial(v, env), **given.get(name, {})} for name in self.order}
         start = jax.tree.map(whole, start)
         book |= {account: zero for account in self._transfer_accounts(v, start, env)}
-        last = {k: zero for k in book if k.split(".")[0] in self.every_step}
+        last = {k: zero for k in book if pool_of(k)[0] in self.every_step}
         return State(
             v=v, v_low=zero, states=start, pending=book, total=book, total_low=book, trend=book, last=last,
             start=Snapshot(v, zero, start, last), status=jnp.full(shape, Status.OK, jnp.int32),
@@ -247,12 +262,12 @@ class Membrane(eqx.Module):
         membrane_current = sum((flows[k].value for k in flows if self.species[k].valence), zero)
         book = {k: zero + flows[k].value if k in flows else zero for k in point.book} | {"electrode": injected}
         for (a, b), (forward, backward) in self.transfers(v, point.states, env):
-            to_a, to_b = (self.inverse_depth(*p.split(".")) if p in book else None for p in (a, b))
-            lost = forward * self.amount(*a.split("."), point.book)  # mM/ms of pool a
+            to_a, to_b = (self.inverse_depth(*pool_of(p)) if p in book else None for p in (a, b))
+            lost = forward * self.amount(*pool_of(a), point.book)  # mM/ms of pool a
             if to_b is None:  # the bath, or a clamped concentration
-                gained = backward if b == "bath" else backward * getattr(self.species[b.split(".")[0]], b.split(".")[1])
+                gained = backward * self.clamped(b)
             else:
-                gained = backward * self.amount(*b.split("."), point.book) * (to_a / to_b)
+                gained = backward * self.amount(*pool_of(b), point.book) * (to_a / to_b)
                 book[b] = book[b] + (lost - gained) * (to_b / to_a)
             book[a] = book[a] + gained - lost
             if to_b is None:
@@ -274,10 +289,10 @@ def _rates_of_change(mechanism: Mechanism, v: jax.Array, states: States, env: En
     return change
 
 
-def _number(value: ArrayLike | str, declaration: Any, path: str, area: ArrayLike) -> ArrayLike:
+def _number(value: ArrayLike | str, declaration: Any, path: str, area: ArrayLike, capacitance: ArrayLike) -> ArrayLike:
     """A value as given, text parsed, checked against the declaration where it is not traced."""
     if isinstance(value, str):
-        value = units.parse_quantity(value, declaration.unit, area=area, where=path)
+        value = units.parse_quantity(value, declaration.unit, area=area, capacitance=capacitance, where=path)
     if isinstance(value, list | tuple):
         value = np.asarray(value, float)
     if not isinstance(value, jax.core.Tracer) and (problem := out_of_range(value, declaration)):

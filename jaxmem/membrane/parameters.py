@@ -103,7 +103,9 @@ def concatenate(trees: list[Tree]) -> Tree:
             return first
         rows = max((np.shape(p)[:-1] for p in parts), key=len)
         xp = jnp if any(isinstance(p, jax.Array) for p in parts) else np
-        return xp.concatenate([xp.broadcast_to(xp.asarray(p), (*rows, n)) for p, n in zip(parts, counts, strict=True)], -1)
+        return xp.concatenate(
+            [xp.broadcast_to(xp.asarray(p), (*rows, n)) for p, n in zip(parts, counts, strict=True)], -1
+        )
 
     return map_declared(join, trees[0])
 

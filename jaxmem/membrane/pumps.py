@@ -56,10 +56,10 @@ class NaKATPase(Mechanism):
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         rate = self.i_max * env.q10(self.q10, self.q10_celsius)
         rate = rate * hill(env.inside["na"], self.km_na, self.hill_na) * hill(env.outside["k"], self.km_k, self.hill_k)
-        if self.km_atp is not None:
+        if self.km_atp is not None and self.atp is not None:
             rate = rate * env.inside[self.atp] / (env.inside[self.atp] + self.km_atp)
         value, slope = rate, 0.0
-        if self.v_half is not None:
+        if self.v_half is not None and self.v_slope is not None:
             f = 1 / (1 + jnp.exp(-(v - self.v_half) / self.v_slope))
             value, slope = rate * f, rate * f * (1 - f) / self.v_slope
         back = self.n_k if self.electrogenic else self.n_na

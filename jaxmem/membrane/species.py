@@ -12,6 +12,12 @@ from jaxmem.membrane.mechanism import Number, parameter
 Side = Literal["inside", "outside"]
 
 
+def pool_of(path: str) -> tuple[str, str]:
+    """Species and side of a pool's path: ``"ca.inside"`` -> ``("ca", "inside")``."""
+    name, _, side = path.partition(".")
+    return name, side
+
+
 class Species(eqx.Module):
     """An ion, or with valence 0 a substance without charge (ATP, water, transmitter).
 
@@ -27,7 +33,9 @@ class Species(eqx.Module):
     inside: Number | None = parameter("mM", "concentration inside at the start", default=None, minimum=0.0)
     outside: Number | None = parameter("mM", "concentration outside at the start", default=None, minimum=0.0)
     depth: Number | None = parameter("um", "volume over area of its own pool inside", default=None, positive=True)
-    outside_depth: Number | None = parameter("um", "volume over area of its own pool outside", default=None, positive=True)
+    outside_depth: Number | None = parameter(
+        "um", "volume over area of its own pool outside", default=None, positive=True
+    )
     valence: int = eqx.field(static=True, default=1)
     dynamic: tuple[Side, ...] = eqx.field(static=True, default=(), converter=tuple)
     every_step: bool = eqx.field(static=True, default=False)
@@ -54,7 +62,9 @@ def impermeant(species: Mapping[str, Species], valence: int = -1) -> Species:
     """
 
     def missing(side: Side) -> ArrayLike:
-        charge = sum(s.valence * getattr(s, side) for s in species.values() if s.valence and getattr(s, side) is not None)
+        charge = sum(
+            s.valence * getattr(s, side) for s in species.values() if s.valence and getattr(s, side) is not None
+        )
         amount = -charge / valence
         if np.any(np.asarray(amount) < 0):
             sign = "positive" if valence < 0 else "negative"

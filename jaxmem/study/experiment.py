@@ -16,7 +16,8 @@ import numpy as np
 
 from jaxmem.analysis.resting import resting_state
 from jaxmem.engine.records import Record, steps_between
-from jaxmem.engine.simulate import Execution, simulate
+from jaxmem.engine.request import Execution
+from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Simulation
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select

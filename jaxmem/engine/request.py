@@ -1,0 +1,149 @@
+"""What a run was asked for: times, device, precision, cells, records and measures, looked up and checked."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmem.engine.measures import MEASURES, Measure
+from jaxmem.engine.records import Record, expand, steps_between
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import cell_count, path_error
+from jaxmem.membrane.state import State
+from jaxmem.rig.stimuli import Stimulus
+
+LAST_STEP = 2**30  # steps are counted in int32, with room for edges
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a run is carried out; changes speed, never results.
+
+    ``device``: "cpu", "gpu" or a JAX device (None: JAX's default). ``threads``: on a CPU, one per core if None.
+    ``unroll``: steps per iteration of the loop (None: 1 on a CPU; on a GPU up to 16, a divisor of the refresh interval).
+    """
+
+    device: Any = None
+    threads: int | None = None
+    unroll: int | None = None
+
+
+def positive_time(name: str, value: float) -> float:
+    number = float(value)
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError(f"{name} must be a time above 0 ms; found {value!r}")
+    return number
+
+
+def whole_steps(duration: float, dt: float) -> int:
+    steps = duration / dt
+    if abs(steps - round(steps)) > 1e-6 * max(1.0, steps) or round(steps) < 1:
+        raise ValueError(
+            f"duration {duration:g} ms is not a whole number of steps of {dt:g} ms; the nearest is {max(1, round(steps)) * dt:g} ms"
+        )
+    return round(steps)
+
+
+def find_device(wanted: Any) -> Any:
+    if wanted is None:
+        return jax.devices()[0]
+    if not isinstance(wanted, str):
+        return wanted
+    try:
+        return jax.devices(wanted)[0]
+    except RuntimeError:
+        there = ", ".join(sorted({d.platform for d in jax.devices()} | {"cpu"}))
+        raise RuntimeError(
+            f"no device {wanted!r} here; there is: {there}. For an NVIDIA GPU install jaxmem[cuda12] or jaxmem[cuda13]"
+        ) from None
+
+
+def find_dtype(precision: str | None) -> Any:
+    x64 = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
+    if precision is None:
+        return np.float64 if x64 else np.float32
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
+    if precision == "float64" and not x64:
+        raise ValueError("float64 needs jax.config.update('jax_enable_x64', True) before the first array is made")
+    return np.dtype(precision).type
+
+
+def count_cells(membrane: Membrane, stimulus: Stimulus, state: State | None) -> tuple[int, bool]:
+    """How many cells, and whether the results come without a cell axis."""
+    found = {"the membrane": membrane.cells, "the stimulus": cell_count(stimulus)}
+    if state is not None and np.ndim(state.v):
+        found["the initial state"] = int(np.shape(state.v)[-1])
+    lengths = {who: n for who, n in found.items() if n is not None}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            "arrays over cells must have one length: " + ", ".join(f"{who} has {n}" for who, n in lengths.items())
+        )
+    n = next(iter(lengths.values()), None)
+    if n == 0:
+        raise ValueError("a population needs at least one cell")
+    return (1, True) if n is None else (n, False)
+
+
+def fit_state(state: State, n: int, dtype: Any) -> State:
+    """The state as NumPy arrays over n cells in this precision, with what a narrower type leaves out kept in its remainder."""
+    state = jax.tree.map(np.asarray, state)
+    narrow = lambda x: x.astype(dtype)
+    rest = lambda whole, low: narrow(whole.astype(np.float64) + low - narrow(whole + low))
+    fitted = State(**{
+        **vars(jax.tree.map(lambda x: narrow(x) if np.issubdtype(x.dtype, np.floating) else x, state)),
+        "v": narrow(state.v + state.v_low),
+        "v_low": rest(state.v, state.v_low),
+        "total": {k: narrow(x + state.total_low[k]) for k, x in state.total.items()},
+        "total_low": {k: rest(x, state.total_low[k]) for k, x in state.total.items()},
+    }) if state.v.dtype != dtype else state  # fmt: skip
+
+    def spread(x: np.ndarray, shared: bool) -> np.ndarray:
+        return x if shared else np.ascontiguousarray(np.broadcast_to(x if x.ndim else x[None], (*x.shape[:-1], n)))
+
+    names = jax.tree_util.tree_map_with_path(lambda key, _: jax.tree_util.keystr(key) in (".step", ".lag"), fitted)
+    return jax.tree.map(spread, fitted, names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A record with everything looked up."""
+
+    prefix: str
+    paths: tuple[str, ...]
+    every: int
+    cells: np.ndarray
+
+
+def look_up_records(records: list[Record], known: dict[str, Any], n: int, dt: float) -> list[Asked]:
+    asked, seen = [], set()
+    for r in records:
+        cells = np.arange(n) if r.cells is None else np.atleast_1d(np.asarray(r.cells))
+        if cells.dtype == bool and cells.size == n:
+            cells = np.flatnonzero(cells)
+        if cells.size and (not np.issubdtype(cells.dtype, np.integer) or cells.min() < -n or cells.max() >= n):
+            raise ValueError(f"a record's cells are indices below {n}; found {cells.tolist()[:5]}")
+        cells = np.unique(np.where(cells < 0, cells + n, cells).astype(int))
+        prefix = f"{r.name}." if r.name else ""
+        paths = tuple(expand(r.paths, known))
+        if again := [p for p in paths if prefix + p in seen]:
+            raise ValueError(f"{again[0]!r} is recorded twice; give one of the records a name")
+        seen |= {prefix + p for p in paths}
+        asked.append(Asked(prefix, paths, steps_between(r.every, dt, f"record of {', '.join(r.paths)}"), cells))
+    return asked
+
+
+def look_up_measures(measures: Any) -> dict[str, Measure]:
+    if isinstance(measures, dict):
+        return dict(measures)
+    found: dict[str, Measure] = {}
+    for m in measures:
+        if isinstance(m, str):
+            if m not in MEASURES:
+                raise path_error(m, list(MEASURES), "measure")
+            found[m] = MEASURES[m]()
+        else:
+            found[type(m).__name__.lower()] = m
+    return found
