@@ -1,8 +1,8 @@
 """One configuration of JAX for all tests: float64 throughout, and programs compiled once for all workers.
 
-The command line does the same: it enables 64-bit numbers and asks for float32 where the user does. A test of float32 says
-so: ``precision="float32"``, or arrays of that type. (Rank promotion stays allowed: a leaf over compartments and cells
-beside one over cells is a feature.)
+The command line does the same: it enables 64-bit numbers and asks for float32 where the user does. A test of float32
+says so: ``precision="float32"``, or arrays of that type. (Rank promotion stays allowed: a leaf over compartments and
+cells beside one over cells is a feature.)
 """
 
 import os

@@ -44,7 +44,7 @@ def point_of(state: jm.State) -> jm.Point:
 def exact(
     membrane: jm.Membrane, state: jm.State, times: np.ndarray, amplitude: Any = 0.0, rtol: float = 1e-9
 ) -> jm.Point:
-    """``Membrane.derivative`` integrated by Dormand and Prince's 8th-order method: points at ``times`` (ms), stacked first."""
+    """``Membrane.derivative`` integrated by Dormand and Prince's 8th-order method: points at ``times`` (ms), stacked."""
     stimulus = jm.Current(jnp.asarray(amplitude), 0.0)
 
     @jax.jit
@@ -80,8 +80,9 @@ def orders(
 ) -> dict[str, float]:
     """Order of convergence of every recorded variable to the exact solution, between ``dt`` and ``dt``/2.
 
-    The interval of refresh is four steps, so it is refined with dt. The error is the root mean square over cells and sixty
-    samples (fewer hit the flanks of a spike by chance). A variable that does not move has no order and is left out; one that is exact to round-off has infinite order.
+    The interval of refresh is four steps, so it is refined with dt. The error is the root mean square over cells and
+    sixty samples (fewer hit the flanks of a spike by chance). A variable that does not move has no order and is left out;
+    one that is exact to round-off has infinite order.
     """
     steps = round(duration / dt)
     assert steps % 240 == 0, "sixty samples, each at the end of a refresh interval"
@@ -139,7 +140,7 @@ def charge_error(sim: jm.Simulation) -> np.ndarray:
 
 
 def gained_by_flux(sim: jm.Simulation, name: str, side: str = "inside") -> np.ndarray:
-    """What fluxes and the electrode brought to a pool, in mM of its starting volume, from charge, valence and geometry."""
+    """What fluxes and the electrode brought to a pool, mM of its starting volume: from charge, valence and geometry."""
     species, geometry, moved = sim.membrane.species[name], sim.membrane.geometry, book(sim.final_state)
     area, volume = np.asarray(geometry.area, np.float64), np.asarray(geometry.volume, np.float64)  # um^2, um^3
     if side == "inside":
@@ -153,7 +154,7 @@ def gained_by_flux(sim: jm.Simulation, name: str, side: str = "inside") -> np.nd
 
 
 def mass_error(sim: jm.Simulation, concentrations: dict[str, np.ndarray], volume: Any = 1.0) -> dict[str, np.ndarray]:
-    """Audit (b) per dynamic pool: recorded concentration against start, charge and transfers, over what moved or was there."""
+    """Audit (b) per pool: recorded concentration against start, charge and transfers, over what moved or was there."""
     errors, moved = {}, book(sim.final_state)
     for name, side in sim.membrane.pools():
         if name == sim.membrane.water:

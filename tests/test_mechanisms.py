@@ -1,6 +1,8 @@
 """Every mechanism and every preset: exact slopes, nothing infinite in value or gradient, and what the formulas say."""
 
+import importlib
 import inspect
+import pkgutil
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from helpers import relative
 from specimens import CELLS, MECHANISMS, V_T, env_of, membrane_with, states_for, sweep, thresholds, together, widened
 
 import jaxmem as jm
+import jaxmem.membrane as membrane_package
 from jaxmem.electrochemistry import q10_factor
 from jaxmem.membrane.mechanism import steady_states
 from jaxmem.membrane.pumps import hill
@@ -18,9 +21,10 @@ PRECISIONS = ("float64", "float32")
 
 
 def test_no_mechanism_is_left_out():
-    shipped = {
-        x for x in vars(jm).values() if inspect.isclass(x) and issubclass(x, jm.Mechanism) and x is not jm.Mechanism
-    }
+    for module in pkgutil.walk_packages(membrane_package.__path__, "jaxmem.membrane."):
+        importlib.import_module(module.name)
+    public = [getattr(jm, name) for name in jm.__all__]
+    shipped = {x for x in public if inspect.isclass(x) and issubclass(x, jm.Mechanism) and x is not jm.Mechanism}
     shipped |= {x for x in jm.Mechanism.__subclasses__() if x.__module__.startswith("jaxmem.")}
     assert len(shipped) >= 7
     assert {type(m) for m in MECHANISMS.values()} == shipped

@@ -119,7 +119,7 @@ def transferred(membrane: Membrane, edges: list[Edge], book: Accounts, flow: Acc
         if b in before:
             inner.append(((a, b), (forward, backward)))
         else:
-            outer.append(((a, f"{a}|bath"), (forward, backward * membrane.clamped(b) / per_depth[a])))
+            outer.append(((a, f"{a}|bath"), (forward, backward * membrane.starting_level(b) / per_depth[a])))
     baths = tuple(dict.fromkeys(b for (_, b), _ in outer))
     before |= {b: jnp.zeros_like(book[b]) for b in baths}
     _, gained = exchange(before, [*inner, *outer], dt, baths)

@@ -63,6 +63,8 @@ class Membrane(eqx.Module):
             if given not in (None, "none") and given not in species:
                 raise ValueError(f"the {role} {given!r} is not among the species {', '.join(species)}")
         dynamic_potassium = "k" in species and "inside" in species["k"].dynamic
+        if water is not None and (species[water].valence or "inside" not in species[water].dynamic):
+            raise ValueError(f"{water!r} can be the volume only with valence 0 and dynamic inside")
         self.mechanisms, self.species = dict(mechanisms), dict(species)
         self.capacitance, self.celsius, self.initial_v = capacitance, celsius, initial_v
         self.geometry = Sphere() if geometry is None else geometry
@@ -165,8 +167,8 @@ class Membrane(eqx.Module):
             change = change + book[account]
         return getattr(self.species[name], side) + change
 
-    def clamped(self, pool: str) -> ArrayLike:
-        """What a transfer's backward number is multiplied with where its other end does not change: 1 for a bath."""
+    def starting_level(self, pool: str) -> ArrayLike:
+        """The concentration a pool starts from, and keeps where it is clamped (mM); 1 for a bath, whose numbers are gains."""
         if pool == "bath":
             return 1.0
         name, side = pool_of(pool)
@@ -182,7 +184,7 @@ class Membrane(eqx.Module):
             dict(known.inside), dict(known.outside), dict(known.e), dict(known.charge_per_mM))  # fmt: skip
         volume = 1.0 if known is None else known.volume
         if self.water in names:
-            volume = self.amount(self.water, "inside", book) / self.clamped(f"{self.water}.inside")
+            volume = self.amount(self.water, "inside", book) / self.starting_level(f"{self.water}.inside")
         for name in names:
             s = self.species[name]
             if s.counted_only:
@@ -265,7 +267,7 @@ class Membrane(eqx.Module):
             to_a, to_b = (self.inverse_depth(*pool_of(p)) if p in book else None for p in (a, b))
             lost = forward * self.amount(*pool_of(a), point.book)  # mM/ms of pool a
             if to_b is None:  # the bath, or a clamped concentration
-                gained = backward * self.clamped(b)
+                gained = backward * self.starting_level(b)
             else:
                 gained = backward * self.amount(*pool_of(b), point.book) * (to_a / to_b)
                 book[b] = book[b] + (lost - gained) * (to_b / to_a)

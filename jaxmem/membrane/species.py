@@ -43,6 +43,8 @@ class Species(eqx.Module):
     def __check_init__(self) -> None:
         if int(self.valence) != self.valence:
             raise ValueError(f"a valence is a whole number, not {self.valence!r}")
+        if (self.inside is None) != (self.outside is None):
+            raise ValueError("a species has concentrations on both sides or on none (0 mM where there is none of it)")
         for side in self.dynamic:
             if side not in ("inside", "outside"):
                 raise ValueError(f"dynamic names 'inside' or 'outside', not {side!r}")

@@ -14,7 +14,8 @@ def _species() -> dict[str, Species]:
     """The classroom mammalian cell at 37 degC: Na+ 10/145, K+ 140/5 mM; Cl- in equilibrium at rest; ATP 2 mM, clamped.
 
     Concentrations as in B. Hille (2001), Ion Channels of Excitable Membranes, 3rd ed., table 1.3 (mammalian muscle: 12/145
-    and 155/4), rounded as courses do. ATP: 1.5-3 mM in neurons.
+    and 155/4), rounded as courses do. ATP: 1.9-2.4 nmol/mg in brain regions
+    (doi:10.1007/BF00963759).
     """
     ions = {
         "na": Species(inside=10.0, outside=145.0, valence=1, dynamic=("inside",)),

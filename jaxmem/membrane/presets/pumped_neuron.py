@@ -16,7 +16,8 @@ def pumped_neuron() -> Membrane:
     compact cell would overshoot to 69 mV, so here g_Na 20, g_K 10 and V_T -58 mV were chosen: peak 47 mV, rheobase 1.75
     uA/cm^2, 12 to 170 Hz without a jump. Concentrations: Na+ 8.9 mM inside (Rose & Ransom 1997, J Physiol 499:573), K+
     140 inside (Johnston & Wu 1995, Foundations of Cellular Neurophysiology, table 2.1), cerebrospinal fluid 140.1, 2.73
-    and 118.1 mM outside (Akaishi et al. 2019, Fluids Barriers CNS 16:8, doi:10.1186/s12987-019-0128-7); Cl- passive.
+    and 118.1 mM outside (Akaishi et al. 2019, Fluids Barriers CNS 16:8, doi:10.1186/s12987-019-0128-7); Cl- passive; ATP
+    2 mM (1.9-2.4 nmol/mg in brain regions, doi:10.1007/BF00963759), clamped.
     Pump as :class:`jaxmem.NaKATPase`. The Na+ leak, the pump and Cl- inside are solved by :func:`jaxmem.balance`.
     """
     ions = {
