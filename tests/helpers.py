@@ -44,7 +44,7 @@ def point_of(state: jm.State) -> jm.Point:
 def exact(
     membrane: jm.Membrane, state: jm.State, times: np.ndarray, amplitude: Any = 0.0, rtol: float = 1e-9
 ) -> jm.Point:
-    """``Membrane.derivative`` integrated by Dormand and Prince's 8th-order method: points at ``times`` (ms), stacked."""
+    """``Membrane.derivative`` integrated by Dormand and Prince's method of order 8: points at ``times`` (ms)."""
     stimulus = jm.Current(jnp.asarray(amplitude), 0.0)
 
     @jax.jit
@@ -81,8 +81,8 @@ def orders(
     """Order of convergence of every recorded variable to the exact solution, between ``dt`` and ``dt``/2.
 
     The interval of refresh is four steps, so it is refined with dt. The error is the root mean square over cells and
-    sixty samples (fewer hit the flanks of a spike by chance). A variable that does not move has no order and is left out;
-    one that is exact to round-off has infinite order.
+    sixty samples (fewer hit the flanks of a spike by chance). A variable that does not move has no order and is left
+    out; one that is exact to round-off has infinite order.
     """
     steps = round(duration / dt)
     assert steps % 240 == 0, "sixty samples, each at the end of a refresh interval"

@@ -1,6 +1,7 @@
 """The house: imports run downwards, the engine knows no ion, one module opens files, importing changes nothing."""
 
 import ast
+import functools
 import json
 import pkgutil
 import subprocess
@@ -17,14 +18,17 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # From the top of the house to its bottom; those on one floor do not import each other.
-FLOORS = (("cli", "__main__"), ("report", "plots"), ("study",), ("analysis", "cable"), ("engine",), ("rig",), ("membrane",),
-          ("electrochemistry",), ("units", "_unit_text"))  # fmt: skip
+FLOORS = (
+    ("cli", "__main__"), ("report", "plots"), ("study",), ("analysis", "cable"), ("engine",), ("rig",), ("membrane",),
+    ("electrochemistry",), ("units", "_unit_text"),
+)  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
 # A result offers to save and plot itself: these imports upwards are made inside a function, when they are asked for.
 OFFERED = {("engine.simulation", "study.store")}
 LONGEST = 350
 
 
+@functools.cache
 def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
 
@@ -136,7 +140,8 @@ def test_importing_everything_changes_no_configuration():
     program = """
 import importlib, json, os, sys, warnings
 import jax
-state = lambda: ({k: repr(v) for k, v in jax.config.values.items()}, dict(os.environ), [str(f) for f in warnings.filters])
+config = lambda: {k: repr(v) for k, v in jax.config.values.items()}
+state = lambda: (config(), dict(os.environ), [str(f) for f in warnings.filters])
 import equinox, diffrax, h5py, matplotlib.pyplot, numpy, optimistix, scipy.optimize
 before = state()
 for name in json.loads(sys.argv[1]):

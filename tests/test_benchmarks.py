@@ -30,14 +30,14 @@ def workloads(monkeypatch):
 
 
 def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
-    words = "--sizes 64 --unroll 8 --workloads W2 --seconds 0.02 --minutes 2".split()
+    words = "--sizes 64 --unroll 8 --workloads W2 --precisions float32 --seconds 0.02 --minutes 5".split()
     environment = {**os.environ, "OUT": str(tmp_path), "PYTHONPATH": str(BENCHMARKS.parent)}
     run = subprocess.run(
         [sys.executable, str(BENCHMARKS / "gpu.py"), *words],
         capture_output=True,
         text=True,
         env=environment,
-        timeout=170,
+        timeout=400,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     (path,) = tmp_path.iterdir()
@@ -45,15 +45,17 @@ def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
     assert told["what"] == "gpu"
     assert told["machine"]["cores"] >= 1
     assert told["versions"]["jax"] in path.name
-    assert set(told["results"]["parity"]) == {"W2 float32", "W2 float64"}
-    for case, found in told["results"]["parity"].items():
-        assert found["passed"], case
-        assert found["spikes_per_cell"] > 2
-        assert 0 < found["charge_audit"] < (1e-4 if "32" in case else 1e-12)
-    assert all(x["passed"] and x["leaves"] > 20 for x in told["results"]["bit_identity"].values())
-    for rates in told["results"]["rates"].values():
-        assert [r["unroll"] for r in rates] == [8]
-        assert all(r["cell_steps_per_second"]["median"] > 1e4 for r in rates)
+    (parity,) = told["results"]["parity"].values()  # of float32 with float64
+    assert parity["passed"]
+    assert parity["spikes_per_cell"] > 2
+    assert 0 < parity["v_mV"] < 0.2
+    assert 0 < parity["charge_audit"] < 1e-4
+    (identity,) = told["results"]["bit_identity"].values()
+    assert identity["passed"]
+    assert identity["leaves"] > 20
+    (rates,) = told["results"]["rates"].values()
+    assert [(r["cells"], r["unroll"]) for r in rates] == [(64, 8)]
+    assert rates[0]["cell_steps_per_second"]["median"] > 1e4
     assert told["results"]["simulate"]["W2"]["cell_steps_per_second"]["median"] > 1e4
 
 
@@ -118,10 +120,10 @@ def test_a_record_says_on_what_it_was_measured_and_not_where(harness, tmp_path):
 
 
 @pytest.mark.skipif(not (shutil.which("gcc") or shutil.which("clang")), reason="no C compiler")
-@pytest.mark.parametrize("name", ["W1", "W2"])
-def test_the_c_limit_computes_the_same_population(harness, workloads, tmp_path, name):
+def test_the_c_limit_computes_the_same_population(harness, workloads, tmp_path):
     import jaxmem as jm
 
+    name = "W2"
     limit = harness.build_limit("float32", name, tmp_path, widths=(64,))
     assert limit is not None
     sample, spikes = limit.run(name, 512, 4000)

@@ -67,7 +67,7 @@ def assert_slopes(membrane: jm.Membrane, precision: str) -> None:
 
 # ---------------------------------------------------------------------- nothing infinite
 def everything(membrane: jm.Membrane, v: jax.Array, states: dict, e_used: bool = True) -> dict[str, jax.Array]:
-    """All that a membrane says at these voltages: rates, steady states, currents, slopes, and the derivative of it all."""
+    """All that a membrane says at these voltages: rates, steady states, currents, slopes and the derivative."""
     env = env_of(membrane, v)
     found = {}
     for name in membrane.order:

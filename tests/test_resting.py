@@ -67,7 +67,7 @@ def test_resting_state_is_where_a_long_run_goes() -> None:
     cell = jm.presets.pump_leak().with_geometry(jm.Sphere(radius=0.3))
     cell = cell.with_parameters({"pump.i_max": np.array([0.9, 1.2, 1.6]), "k_leak.g": 0.06})
     rest = jm.resting_state(cell)
-    run = jm.simulate(cell, 3.6e6, dt=10.0, precision="float64", measures=["final_v", "concentration_change"])
+    run = jm.simulate(cell, 3.6e6, dt=20.0, precision="float64", measures=["final_v", "concentration_change"])
     np.testing.assert_allclose(run.measures["final_v"], rest.v, rtol=0, atol=1e-6)
     for path, start in (("na.inside", 10.0), ("k.inside", 140.0)):
         np.testing.assert_allclose(

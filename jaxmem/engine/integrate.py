@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxmem.engine.interval import begin, differentiable_hop, finish, refresh_steps
 from jaxmem.engine.measures import Measure
-from jaxmem.engine.records import sample
+from jaxmem.engine.records import expand, sample, variables_of
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State
 from jaxmem.rig.stimuli import ConstantCurrent
@@ -31,7 +31,7 @@ def integrate(
     steps: int,
     dt: float = 0.025,
     every: int | None = None,
-    record: tuple[str, ...] = (),
+    record: str | tuple[str, ...] = (),
     measures: Mapping[str, Measure] | None = None,
     refresh: int | None = None,
     first_step: int | None = None,
@@ -39,7 +39,7 @@ def integrate(
 ) -> Run:
     """``steps`` steps of dt ms from ``state``, pure in all its array arguments.
 
-    Traces hold the variables in ``record`` (paths of :class:`jaxmem.engine.records.Record`) after every ``every`` steps.
+    Traces hold the variables in ``record`` (paths or groups, as of :class:`jaxmem.Record`) after every ``every`` steps.
     ``refresh`` is the interval, in steps, at which the ions' environment is renewed (by default at most 0.5 ms; in tests of
     order refine it with dt). ``measures`` must be on the grid already. ``checkpoint`` keeps the memory of reverse mode at
     the square root of the length for about twice the work. A cell that fails counts as a constant in every derivative.
@@ -59,6 +59,8 @@ def integrate(
     refresh = refresh_steps(dt) if refresh is None else refresh
     on_grid = (ConstantCurrent() if stimulus is None else stimulus).on_grid(dt)
     folded = dict(measures or {})
+    wanted = (record,) if isinstance(record, str) else tuple(record)
+    paths = tuple(expand(wanted, variables_of(membrane, state))) if wanted else ()
     count = math.gcd(math.gcd(every, refresh), first_step % refresh)
     advance = differentiable_hop(folded, refresh, count)
     h = jnp.asarray(dt, state.v.dtype)
@@ -66,7 +68,7 @@ def integrate(
 
     def row(carry: Any, _: Any) -> tuple[Any, dict[str, jax.Array]]:
         carry, _ = scan(once, carry, every // count)
-        return carry, sample(membrane, carry.state, on_grid, h, tuple(record))
+        return carry, sample(membrane, carry.state, on_grid, h, paths)
 
     scan = _checkpointed_scan if checkpoint else _plain_scan
     carry, traces = scan(row, begin(state, folded), steps // every)

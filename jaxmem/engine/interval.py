@@ -118,7 +118,8 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
     env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
     edges = membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
     slow = [e for e in edges if not touches(e, small)]
-    pending |= transferred(membrane, slow, base, pending, length)
+    for account, moved in transferred(membrane, slow, base, pending, length).items():
+        pending[account] = pending[account] + moved  # a transfer of every step may have been here before
     total, low = {}, {}
     for k, moved in pending.items():
         change = moved + s.total_low[k]

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmem.engine.advance import BLOCK, clock, compiled, finisher
+from jaxmem.engine.advance import block_cells, clock, compiled, finisher
 from jaxmem.engine.interval import begin, refresh_steps
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.request import LAST_STEP, Asked, Execution
@@ -50,7 +50,8 @@ class PopulationRun:
         self.axes = (per_cell(membrane), state_per_cell(state), per_cell(stimulus))
         self.refresh = refresh_steps(dt)
         cpu = device.platform == "cpu"
-        self.width = BLOCK if cpu else BLOCK * math.ceil(self.n / BLOCK)
+        block = block_cells(dtype)
+        self.width = block if cpu else block * math.ceil(self.n / block)
         whole = max(d for d in range(1, 17) if self.refresh % d == 0)  # no steps are left over at an interval's end
         self.unroll = execution.unroll or (1 if cpu else whole)
         self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
