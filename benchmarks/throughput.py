@@ -165,37 +165,38 @@ assert run.traces["v"].max() > 0
 
 
 def measure_start_up(rounds: int) -> dict[str, Any]:
-    def seconds(words: list[str], **environment: str) -> float:
+    """Wall and CPU seconds of fresh processes; where other work runs beside, the second tells more."""
+
+    def seconds(words: list[str], **environment: str) -> tuple[float, float]:
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        began = time.perf_counter()
-        told = subprocess.run(
-            [sys.executable, *words],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path, **environment},
-        )
+        environment = {**os.environ, "PYTHONPATH": path, **environment}
+        used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])  # user and system
+        wall, cpu = time.perf_counter(), used()
+        told = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment)
         if told.returncode:
             raise RuntimeError(told.stderr[-2000:])
-        return time.perf_counter() - began
+        return time.perf_counter() - wall, used() - cpu
 
+    uncached = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    trace, help_text = ["-c", FIRST_TRACE], ["-m", "jaxmem", "--help"]
+    seconds(trace, **uncached)  # writes byte code and warms the disk's cache
     with tempfile.TemporaryDirectory() as cache:
         kept = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         found = {
-            "first trace, nothing cached": [
-                seconds(["-c", FIRST_TRACE], JAX_ENABLE_COMPILATION_CACHE="false") for _ in range(rounds)
-            ],
-            "first trace, filling the cache": [seconds(["-c", FIRST_TRACE], **kept)],
-            "first trace, from the cache": [seconds(["-c", FIRST_TRACE], **kept) for _ in range(rounds)],
+            "first trace, nothing cached": [seconds(trace, **uncached) for _ in range(rounds)],
+            "first trace, filling the cache": [seconds(trace, **kept)],
+            "first trace, from the cache": [seconds(trace, **kept) for _ in range(rounds)],
         }
-    found["import jaxmem"] = [seconds(["-c", "import jaxmem"]) for _ in range(rounds)]
     found["python alone"] = [seconds(["-c", ""]) for _ in range(rounds + 2)]
+    found["import jaxmem"] = [seconds(["-c", "import jaxmem"]) for _ in range(rounds)]
     try:
-        seconds(["-m", "jaxmem", "--help"])  # writes byte code
-        found["jaxmem --help"] = [seconds(["-m", "jaxmem", "--help"]) for _ in range(rounds + 2)]
+        seconds(help_text)
+        found["jaxmem --help"] = [seconds(help_text) for _ in range(rounds + 2)]
     except RuntimeError as error:
         print(f"jaxmem --help failed: {error}", file=sys.stderr)
-    return {name: harness.spread(times) for name, times in found.items()}
+    spread = lambda pairs, i: harness.spread(pair[i] for pair in pairs)
+    return {name: {"wall": spread(pairs, 0), "cpu": spread(pairs, 1)} for name, pairs in found.items()}
 
 
 # ---------------------------------------------------------------------- all of it
@@ -204,8 +205,8 @@ def judge(results: dict[str, Any]) -> list[dict[str, Any]]:
     measured = {
         "W2 float32, ratio to the C limit per core": pumped["ratio_to_limit"].get("one core"),
         "W2 float32, two cores over one": pumped["two_cores_over_one"] if (os.cpu_count() or 1) > 1 else None,
-        "first trace of a fresh process": results["start_up"]["first trace, nothing cached"],
-        "jaxmem --help": results["start_up"].get("jaxmem --help"),
+        "first trace of a fresh process": results["start_up"]["first trace, nothing cached"]["wall"],
+        "jaxmem --help": results["start_up"].get("jaxmem --help", {}).get("wall"),
     }
     told = []
     for what, (limit, side, unit) in DEMANDS.items():
@@ -233,8 +234,9 @@ def show(results: dict[str, Any]) -> None:
         f"\ngradient, float32, {g['cells']} cells, {g['steps']} steps: {g['times_the_primal']['median']:.1f} primals, "
         f"{g['peak_memory_above_primal_MiB']:.0f} MiB above the primal (with what compiling took)"
     )
+    print(f"\n{'fresh processes':36}{'wall':>10}{'CPU':>10}")
     for name, x in results["start_up"].items():
-        print(f"{name:36}{x['median']:10.3f} s   ({x['min']:.3f} to {x['max']:.3f})")
+        print(f"{name:36}{x['wall']['median']:9.3f}s{x['cpu']['median']:9.3f}s")
     print()
     for d in results["demands"]:
         said = (

@@ -5,6 +5,7 @@ another integrator (diffrax), so that the engine's step is compared with the equ
 """
 
 import equinox as eqx
+import jax
 import numpy as np
 import probes
 import pytest
@@ -202,19 +203,24 @@ def test_second_order_to_the_exact_solution(name):
 
 # ---------------------------------------------------------------------- pools of two speeds
 class Store(jm.Mechanism):
-    """A store between a thin shell, refreshed at every step, and a reservoir outside it, refreshed at intervals."""
+    """A store between a thin shell, refreshed at every step, and what is refreshed at intervals: a bath, a clamped pool."""
 
-    def transfers(self, v, states, env):
-        return {("shell.inside", "store.inside"): (0.3, 0.001), ("store.inside", "bath"): (0.01, 0.002)}
+    def transfers(self, v: jax.Array, states: dict, env: jm.Environment) -> dict:
+        return {
+            ("shell.inside", "store.inside"): (0.3, 0.001),
+            ("store.inside", "bath"): (0.01, 0.002),
+            ("store.inside", "blood.outside"): (0.02, 0.005),
+        }
 
 
 def test_a_pool_may_be_reached_by_fast_and_slow_transfers():
     alive = {"valence": 0, "dynamic": ("inside",)}
     shell = jm.Species(1.0, 0.0, every_step=True, depth=0.1, **alive)
-    membrane = jm.Membrane({"between": Store()}, {"shell": shell, "store": jm.Species(0.2, 0.0, depth=2.0, **alive)})
-    state = membrane.initial_state(np.full(3, -70.0))
-    sim = jm.simulate(membrane.with_parameters({"initial_v": np.full(3, -70.0)}), 50.0, dt=0.025)
+    store, blood = jm.Species(0.2, 0.0, depth=2.0, **alive), jm.Species(0.0, 1.5, valence=0)
+    membrane = jm.Membrane({"between": Store()}, {"shell": shell, "store": store, "blood": blood})
+    membrane = membrane.with_parameters({"initial_v": np.full(3, -70.0)})
+    state, sim = membrane.initial_state(), jm.simulate(membrane, 50.0)
     assert sim.audit.worst_mass < 1e-14
     true = exact(membrane, state, np.array([50.0]))
     for account, moved in book(sim.final_state).items():
-        np.testing.assert_allclose(moved, true.book[account][0], rtol=1e-4, atol=1e-12, err_msg=account)
+        np.testing.assert_allclose(moved, true.book[account][0], rtol=1e-3, atol=1e-12, err_msg=account)
