@@ -5,9 +5,11 @@ says so: ``precision="float32"``, or arrays of that type. (Rank promotion stays 
 cells beside one over cells is a feature.)
 """
 
+import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import jax
 import pytest
@@ -28,3 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(CACHE, ""), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_do_not_pile_up() -> Iterator[None]:
+    """A module's compiled programs are let go when it is through: together they would take several gigabytes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
