@@ -27,8 +27,8 @@ class NaKATPase(Mechanism):
     doi:10.1161/01.RES.74.6.1071 (10 mM and 1.5 for Na+, 1.5 mM and 1 for K+); Q10 2.1 between 25 and 37 degC is that of
     R. Sakai, N. Hagiwara, N. Matsuda, H. Kasanuki & S. Hosoda (1996), J Physiol 490:51.
 
-    With ``v_half`` the rate depends on voltage, ``f(v) = 1/(1 + exp(-(v - v_half)/v_slope))``, as measured by D. C. Gadsby & M. Nakao (1989), J Gen Physiol 94:511,
-    doi:10.1085/jgp.94.3.511; with ``km_atp`` on the ATP inside, ``ATP/(ATP + km_atp)``. ``electrogenic=False`` makes a
+    With ``v_half`` the rate depends on voltage, ``f(v) = 1/(1 + exp(-(v - v_half)/v_slope))``, as measured by
+    D. C. Gadsby & M. Nakao (1989), J Gen Physiol 94:511, doi:10.1085/jgp.94.3.511; with ``km_atp`` on the ATP inside, ``ATP/(ATP + km_atp)``. ``electrogenic=False`` makes a
     pump that takes in as much K+ as it puts out Na+, and so moves no charge: the comparison that shows what electrogenicity
     does. ``atp`` names the species that counts ATP (None: not counted), ``adp`` the one that receives it.
     """
