@@ -46,8 +46,11 @@ class PopulationRun:
         cast = lambda _, x: (
             np.asarray(x).astype(dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
         )
-        self.given = (map_declared(cast, membrane), state, map_declared(cast, stimulus))
-        self.axes = (per_cell(membrane), state_per_cell(state), per_cell(stimulus))
+        given = (map_declared(cast, membrane), state, map_declared(cast, stimulus))
+        self.axes = state_per_cell(state)
+        axes = (per_cell(membrane), self.axes, per_cell(stimulus))
+        values, self.structure = jax.tree.flatten(given)
+        self.leaves = list(zip(values, jax.tree.leaves(axes), strict=True))
         self.refresh = refresh_steps(dt)
         cpu = device.platform == "cpu"
         block = block_cells(dtype)
@@ -56,7 +59,7 @@ class PopulationRun:
         self.unroll = execution.unroll or (1 if cpu else whole)
         self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
         self.stop = threading.Event()
-        self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, state, self.axes[1])
+        self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, state, self.axes)
         self.folds: dict[str, Any] = {}
         self.buffers = {
             (r.prefix, p): np.full((len(self._samples(r.every)), r.cells.size), np.nan, dtype)
@@ -100,9 +103,13 @@ class PopulationRun:
                 raise
 
     def _block(self, records: list[Asked], cells: np.ndarray) -> None:
-        index = np.concatenate([cells, np.full(self.width - cells.size, cells[-1])])
-        take = lambda x, mine: x[..., index] if mine else x
-        membrane, state, stimulus = jax.tree.map(take, self.given, self.axes)
+        # neighbours are taken as a slice, which copies nothing; a block that is not full repeats its last cell
+        together = int(cells[-1] - cells[0]) + 1 == cells.size
+        place: Any = slice(int(cells[0]), int(cells[-1]) + 1) if together else cells
+        full = cells.size == self.width
+        index = place if full else np.concatenate([cells, np.full(self.width - cells.size, cells[-1])])
+        leaves = [x[..., index] if mine else x for x, mine in self.leaves]
+        membrane, state, stimulus = jax.tree.unflatten(self.structure, leaves)
         every = math.gcd(*(r.every for r in records)) if records else 1
         paths = tuple(dict.fromkeys(p for r in records for p in r.paths))
         chunk, room = self._chunk(every, len(paths))
@@ -127,17 +134,17 @@ class PopulationRun:
                 step = target
             if step % self.refresh:  # where an interval has just ended, its cells have been looked over
                 carry = finisher(backend)(membrane, carry)
-        put = lambda out, x, mine: out.__setitem__((..., cells), np.asarray(x)[..., : cells.size]) if mine else None
-        jax.tree.map(put, self.final, carry.state, self.axes[1])
+        for out, x, mine in zip(*map(jax.tree.leaves, (self.final, carry.state, self.axes)), strict=True):
+            if mine:
+                out[..., place] = np.asarray(x)[..., : cells.size]
         with self.lock:
             if not self.folds:
                 self.folds = jax.tree.map(lambda x: np.empty((*x.shape[:-1], self.n), x.dtype), carry.folds)
             self.final = State(
                 **{**vars(self.final), "step": np.asarray(carry.state.step), "lag": np.asarray(carry.state.lag)}
             )
-        jax.tree.map(
-            lambda out, x: out.__setitem__((..., cells), np.asarray(x)[..., : cells.size]), self.folds, carry.folds
-        )
+        for out, x in zip(*map(jax.tree.leaves, (self.folds, carry.folds)), strict=True):
+            out[..., place] = np.asarray(x)[..., : cells.size]
 
     def _chunk(self, every: int, variables: int) -> tuple[int, int]:
         """(steps, rows of samples) of one call."""
