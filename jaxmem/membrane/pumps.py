@@ -30,7 +30,8 @@ class NaKATPase(Mechanism):
     With ``v_half`` the rate depends on voltage, ``f(v) = 1/(1 + exp(-(v - v_half)/v_slope))``, as measured by
     D. C. Gadsby & M. Nakao (1989), J Gen Physiol 94:511, doi:10.1085/jgp.94.3.511; with
     ``km_atp`` on the ATP inside, ``ATP/(ATP + km_atp)``. ``electrogenic=False`` makes a pump that takes in as
-    much K+ as it puts out Na+, and so moves no charge: the comparison that shows what electrogenicity does. ``atp`` names the species that counts ATP (None: not counted), ``adp`` the one that receives it.
+    much K+ as it puts out Na+, and so moves no charge: the comparison that shows what electrogenicity does.
+    ``atp`` names the species that counts ATP (None: not counted), ``adp`` the one that receives it.
     """
 
     i_max: Number = parameter("uA/cm^2", "maximal rate: F times the cycles per area and time", default=1.0, minimum=0.0)
