@@ -4,6 +4,7 @@ A measure has three parts: ``init(v)`` makes what is carried (arrays shaped like
 ``result(fold, run)`` makes the answer on the host, in float64, NaN where there is none.
 """
 
+import abc
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -80,8 +81,9 @@ class Measure(eqx.Module):
     def update(self, fold: Any, view: StepView) -> Any:
         return fold
 
+    @abc.abstractmethod
     def result(self, fold: Any, run: Result) -> Values:
-        raise NotImplementedError(f"{type(self).__name__} must say what its result is")
+        """The answer over cells, or several by name, from what was folded and from the run's books."""
 
 
 class MinimumV(Measure):

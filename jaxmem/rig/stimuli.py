@@ -5,6 +5,7 @@ over that step and its derivative with respect to v. Edges are a whole step and 
 host, so a step that an edge falls into gets its share and the delivered charge is exact at any dt.
 """
 
+import abc
 from typing import Any
 
 import equinox as eqx
@@ -23,8 +24,9 @@ class Stimulus(eqx.Module):
 
     carrier: eqx.AbstractVar[str | None]
 
+    @abc.abstractmethod
     def on_grid(self, dt: float) -> Any:
-        raise NotImplementedError
+        """The same stimulus in steps of dt ms: something with ``mean(step, dt, v) -> Current``."""
 
     @property
     def onset(self) -> float | None:
