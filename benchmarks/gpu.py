@@ -91,7 +91,7 @@ def bit_identity(name: str, precision: str, cells: int, device: Any) -> dict[str
     def final(chosen: slice) -> list[Any]:
         run = jm.simulate(
             population[chosen], 10.0, dt=workloads.DT, stimulus=workloads.STIMULUS, precision=precision,
-            execution=jm.Execution(device=device),
+            initial=population.initial_state(dtype=np.dtype(precision))[chosen], execution=jm.Execution(device=device),
         )  # fmt: skip
         return [np.asarray(x) for x in jax.tree.leaves(run.final_state)]
 
@@ -113,6 +113,7 @@ def rate(name: str, precision: str, cells: int, unroll: int, device: Any, patien
     from jaxmem.engine.advance import clock, compiled
     from jaxmem.engine.interval import begin, refresh_steps
     from jaxmem.membrane.parameters import map_declared
+    from jaxmem.rig.protocol import Protocol
 
     dtype, refresh = np.dtype(precision).type, refresh_steps(workloads.DT)
     population = workloads.population(name, cells)
@@ -120,13 +121,13 @@ def rate(name: str, precision: str, cells: int, unroll: int, device: Any, patien
         state = population.initial_state(dtype=dtype)
         membrane = map_declared(lambda _, x: jax.device_put(np.asarray(x, dtype), device), population)
         carry = jax.device_put(begin(state, {}), device)
-        stimulus = workloads.STIMULUS.on_grid(workloads.DT)
+        protocol = Protocol(workloads.STIMULUS).on_grid(workloads.DT)
         advance = compiled((), 0, device.platform, unroll)
 
         def seconds(steps: int) -> float:
             times = clock(end=steps, refresh=refresh, dt=workloads.DT)
             began = time.perf_counter()
-            jax.block_until_ready(advance(membrane, carry, stimulus, {}, times)[0])
+            jax.block_until_ready(advance(membrane, carry, protocol, {}, times)[0])
             return time.perf_counter() - began
 
         first = seconds(refresh)

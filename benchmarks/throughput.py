@@ -92,19 +92,20 @@ def one_block(name: str, every: int, refresh: int) -> Any:
     from jaxmem.engine.advance import block_cells, clock, compiled
     from jaxmem.engine.interval import begin
     from jaxmem.membrane.parameters import map_declared
+    from jaxmem.rig.protocol import Protocol
 
     steps = round(workloads.DURATION / workloads.DT)
     cells = block_cells(jnp.result_type(float))
     membrane = workloads.population(name, cells)
     carry = begin(membrane.initial_state(), {})
     membrane = map_declared(lambda _, x: jnp.asarray(x, carry.state.v.dtype), membrane)
-    stimulus = workloads.STIMULUS.on_grid(workloads.DT)
+    protocol = Protocol(workloads.STIMULUS).on_grid(workloads.DT)
     advance = compiled(("v",), steps // every + 1, "cpu")
     times = clock(end=steps, rows=steps // every + 1, every=every, refresh=refresh, dt=workloads.DT)
 
     def work() -> None:
         for _ in range(BLOCKS):
-            jax.block_until_ready(advance(membrane, carry, stimulus, {}, times))
+            jax.block_until_ready(advance(membrane, carry, protocol, {}, times))
 
     return harness.timed(work, BLOCKS * cells * steps)
 

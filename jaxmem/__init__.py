@@ -50,11 +50,16 @@ _HOME = {
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
     "ConstantCurrent": "jaxmem.rig.stimuli",
+    "Drug": "jaxmem.rig.schedules",
+    "Schedule": "jaxmem.rig.schedules",
     "StepCurrent": "jaxmem.rig.stimuli",
     "Stimulus": "jaxmem.rig.stimuli",
+    "TimeCourse": "jaxmem.rig.timecourse",
     # how it is advanced
     "Audit": "jaxmem.engine.audit",
     "Execution": "jaxmem.engine.request",
+    "Integrator": "jaxmem.engine.integrators",
+    "Staggered": "jaxmem.engine.integrators",
     "MEASURES": "jaxmem.engine.measures",
     "Measure": "jaxmem.engine.measures",
     "Record": "jaxmem.engine.records",
@@ -83,6 +88,8 @@ if TYPE_CHECKING:
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.integrate import Run as Run
     from jaxmem.engine.integrate import integrate as integrate
+    from jaxmem.engine.integrators import Integrator as Integrator
+    from jaxmem.engine.integrators import Staggered as Staggered
     from jaxmem.engine.measures import MEASURES as MEASURES
     from jaxmem.engine.measures import Measure as Measure
     from jaxmem.engine.records import Record as Record
@@ -118,9 +125,12 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.schedules import Drug as Drug
+    from jaxmem.rig.schedules import Schedule as Schedule
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus
+    from jaxmem.rig.timecourse import TimeCourse as TimeCourse
     from jaxmem.study import experiment as experiment
     from jaxmem.study.experiment import Experiment as Experiment
     from jaxmem.study.problems import ExperimentError as ExperimentError

@@ -78,13 +78,15 @@ def test_the_loop_lowers_for_cuda_without_a_gpu(workloads, unroll):
     import jaxmem as jm
     from jaxmem.engine.advance import clock, compiled
     from jaxmem.engine.interval import begin
+    from jaxmem.rig.protocol import Protocol
 
     membrane = workloads.population("W2", 512)
     carry = begin(membrane.initial_state(), {})
     gpu = AbstractDevice(device_kind="NVIDIA H100", num_cores=None, platform="gpu")
     with use_abstract_mesh(AbstractMesh((), (), abstract_device=gpu)):
         times = clock(end=100, rows=3, every=40, refresh=20, dt=0.025)
-        traced = compiled(("v",), 3, "gpu", unroll).trace(membrane, carry, jm.ConstantCurrent(10.0), {}, times)
+        protocol = Protocol(jm.ConstantCurrent(10.0)).on_grid(0.025)
+        traced = compiled(("v",), 3, "gpu", unroll).trace(membrane, carry, protocol, {}, times)
         text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.while" in text
     assert "custom_call" not in text  # nothing that only a processor can do

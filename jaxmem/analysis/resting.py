@@ -74,11 +74,12 @@ def resting_state(membrane: Membrane) -> RestingState:
     status = np.where(np.asarray(converged), Status.OK, Status.NO_STEADY_STATE).astype(np.int32)
     host = lambda tree: jax.tree.map(lambda x: np.asarray(x), tree)
     v, book, states = host((v, book, states))
-    start = type(state.start)(v, state.v_low, states, state.last)
+    start = type(state.start)(v, state.v_low, states, state.last, {})
     none = {k: np.zeros_like(v) for k in book}
     rest = State(
         v=v, v_low=np.zeros_like(v), states=states, pending=none, total=book, total_low=none, trend=none, last=state.last,
         start=start, status=status, failed_at=np.where(status == Status.OK, -1, 0).astype(np.int32), step=state.step, lag=state.lag,
+        cell=np.asarray(state.cell), rig={},
     )  # fmt: skip
     concentrations = {f"{k}.{side}": np.asarray(getattr(env, side)[k]) for k, side in wide.pools()}
     return RestingState(v, concentrations, status, np.asarray(residual), rest)

@@ -154,7 +154,8 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
         again = simulate(
             select(whole.membrane, here), whole.duration, dt=whole.dt,
             stimulus=None if whole.stimulus is None else select(whole.stimulus, here),
-            initial=_part(whole.initial_state, here),
+            changes=select(whole.changes, here), integrator=whole.integrator,
+            initial=whole.initial_state[here],
             record=Record(("v", "stimulus", *GROUPS), every=every), measures=names, precision=whole.precision,
             execution=execution, progress=progress.run,
         )  # fmt: skip
@@ -171,21 +172,11 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
     out.print(f"\n{name}: {len(again.recorded)} variables every {every:g} ms; see  jaxmem plot {name} --kind currents")
 
 
-def _part(state: Any, here: slice) -> Any:
-    """The state of some cells of a population; of a membrane without a cell axis it is the whole."""
-    import jax
-
-    from jaxmem.membrane.state import state_per_cell
-
-    state = jax.tree.map(np.asarray, state)
-    return jax.tree.map(lambda x, per_cell: x[..., here] if per_cell else x, state, state_per_cell(state))
-
-
 def _verdict(whole: "Simulation", again: "Simulation", here: slice) -> str:
     """Whether the cell ended in the same bits."""
     import jax
 
-    old = jax.tree_util.tree_leaves_with_path(_part(whole.final_state, here))
+    old = jax.tree_util.tree_leaves_with_path(jax.tree.map(np.asarray, whole.final_state)[here])
     new = jax.tree.leaves(jax.tree.map(np.asarray, again.final_state))
     other = [jax.tree_util.keystr(key) for (key, a), b in zip(old, new, strict=True) if _bits(a) != _bits(b)]
     if not other:

@@ -14,12 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.interval import Carry, finish, hop
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import sample
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared
 from jaxmem.membrane.state import Status
+from jaxmem.rig.protocol import ProtocolOnGrid
 
 BLOCK_BYTES = 2048  # of one variable: half of it is a tenth slower in float32, twice as much is no faster or slower
 
@@ -44,15 +46,15 @@ class Clock(eqx.Module):
 
 
 @functools.cache
-def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
-    """A jitted ``(membrane, carry, stimulus, measures, clock) -> (carry, samples)`` for one block.
+def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1, integrator: Integrator = Staggered()):  # noqa: B008
+    """A jitted ``(membrane, carry, protocol, measures, clock) -> (carry, samples)`` for one block.
 
     ``samples`` has room for ``room`` rows and one more, of which the first ``clock.rows`` are meant: one program serves
     every length.
     """
 
     def advance(
-        membrane: Membrane, carry: Carry, stimulus: Any, measures: dict[str, Measure], clock: Clock
+        membrane: Membrane, carry: Carry, protocol: ProtocolOnGrid, measures: dict[str, Measure], clock: Clock
     ) -> tuple[Carry, dict[str, jax.Array]]:
         shape, dtype = carry.state.v.shape, carry.state.v.dtype
         wide = lambda _, x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, dtype), shape))
@@ -62,7 +64,7 @@ def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
         def until(target: jax.Array, carry: Carry) -> Carry:
             def one(carry: Carry) -> Carry:
                 count = jnp.minimum(clock.refresh - carry.state.step % clock.refresh, target - carry.state.step)
-                return hop(membrane, carry, stimulus, dt, measures, clock.refresh, count, unroll)
+                return hop(membrane, carry, protocol, dt, measures, clock.refresh, count, integrator, unroll)
 
             return jax.lax.while_loop(lambda c: c.state.step < target, one, carry)
 
@@ -72,7 +74,7 @@ def compiled(paths: tuple[str, ...], room: int, backend: str, unroll: int = 1):
         def row(i: jax.Array, c: tuple[Carry, dict[str, jax.Array]]) -> tuple[Carry, dict[str, jax.Array]]:
             carry = until(jnp.where(i < clock.rows, clock.first + i * clock.every, clock.end), c[0])
             good = carry.state.status == Status.OK
-            found = sample(membrane, carry.state, stimulus, dt, paths)
+            found = sample(membrane, carry.state, protocol, dt, paths)
             put = lambda buffer, x: buffer.at[i].set(jnp.where(good & jnp.isfinite(x), x, jnp.nan))
             return carry, jax.tree.map(put, c[1], found)
 

@@ -1,18 +1,20 @@
 """The pure integrator: to be differentiated, vmapped and jitted by whoever calls it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmem.engine.interval import begin, differentiable_hop, finish, refresh_steps
+from jaxmem.engine.integrators import Integrator, Staggered
+from jaxmem.engine.interval import begin, differentiable_hop, finish, prepared, refresh_steps
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import expand, sample, variables_of
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State
-from jaxmem.rig.stimuli import ConstantCurrent
+from jaxmem.rig.protocol import Change, Protocol, check_changes
+from jaxmem.rig.stimuli import Stimulus
 
 
 class Run(NamedTuple):
@@ -26,8 +28,9 @@ class Run(NamedTuple):
 def integrate(
     membrane: Membrane,
     state: State,
-    stimulus: Any = None,
+    stimulus: Stimulus | None = None,
     *,
+    changes: Change | Sequence[Change] = (),
     steps: int,
     dt: float = 0.025,
     every: int | None = None,
@@ -36,6 +39,7 @@ def integrate(
     refresh: int | None = None,
     first_step: int | None = None,
     checkpoint: bool = True,
+    integrator: Integrator | None = None,
 ) -> Run:
     """``steps`` steps of dt ms from ``state``, pure in all its array arguments.
 
@@ -57,12 +61,16 @@ def integrate(
             )
         first_step = int(state.step)
     refresh = refresh_steps(dt) if refresh is None else refresh
-    on_grid = (ConstantCurrent() if stimulus is None else stimulus).on_grid(dt)
+    protocol = Protocol(stimulus, changes)
+    check_changes(membrane, protocol.changes)
+    on_grid = protocol.on_grid(dt)
+    method = Staggered() if integrator is None else integrator
+    state = prepared(membrane, state, on_grid, method)
     folded = dict(measures or {})
     wanted = (record,) if isinstance(record, str) else tuple(record)
     paths = tuple(expand(wanted, variables_of(membrane, state))) if wanted else ()
     count = math.gcd(math.gcd(every, refresh), first_step % refresh)
-    advance = differentiable_hop(folded, refresh, count)
+    advance = differentiable_hop(folded, refresh, count, method)
     h = jnp.asarray(dt, state.v.dtype)
     once = lambda carry, _: (advance(membrane, carry, on_grid, h), None)
 

@@ -8,8 +8,8 @@ doi:10.1016/0020-7101(84)90008-4; exponential gates: S. Rush & H. Larsen (1978),
 doi:10.1109/TBME.1978.326270.
 """
 
-from collections.abc import Callable
-from typing import Any
+import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -21,8 +21,7 @@ from jaxmem.membrane.mechanism import Current, Rates, Scheme, States
 from jaxmem.membrane.membrane import Edge, Membrane
 from jaxmem.membrane.species import pool_of
 from jaxmem.membrane.state import Accounts
-
-Drive = Callable[[jax.Array, jax.Array], Current]
+from jaxmem.rig.drive import Drive, Driver, Memory, Moment, Voltage
 
 
 class Moving(eqx.Module):
@@ -34,6 +33,7 @@ class Moving(eqx.Module):
     pending: Accounts
     last: Accounts
     lag: jax.Array
+    rig: Memory
 
 
 class Held(eqx.Module):
@@ -42,8 +42,38 @@ class Held(eqx.Module):
     membrane: Membrane
     base: Accounts
     environment: Environment
-    stimulus: Any
+    driver: Driver
     dt: jax.Array
+    cell: jax.Array
+
+    def whole(self, x: ArrayLike) -> jax.Array:
+        """A number in the shape and precision of the run."""
+        return jnp.broadcast_to(jnp.asarray(x, self.dt.dtype), self.cell.shape)
+
+
+class Happened(eqx.Module):
+    """What measures see of a step beside its voltages.
+
+    ``spiked``: upward through 0 mV. ``flow``: charge that moved (nC/cm^2), outward per species, inward by "electrode".
+    """
+
+    spiked: jax.Array
+    flow: Accounts
+
+
+class Integrator(eqx.Module):
+    """How one step is made: base of the integrators with a fixed step, which are objects without numbers.
+
+    ``lagging`` says whether its gates lag the voltage by half a step within a run; where they do not, a state is collocated
+    before the run. ``exchanges`` says whether its steps include the transfers of pools that are refreshed at intervals.
+    """
+
+    lagging: eqx.AbstractClassVar[bool]
+    exchanges: eqx.AbstractClassVar[bool]
+
+    @abc.abstractmethod
+    def step(self, held: Held, moving: Moving, index: jax.Array) -> tuple[Moving, Happened]:
+        """Step ``index`` of a run."""
 
 
 def relaxation(z: ArrayLike, signed: bool = False) -> tuple[jax.Array, jax.Array]:
@@ -126,49 +156,96 @@ def transferred(membrane: Membrane, edges: list[Edge], book: Accounts, flow: Acc
     return {p: x * per_depth[p.split("|")[0]] for p, x in gained.items()}
 
 
-def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.Array]:
-    """One step of the default integrator; also whether each cell spiked (upward through 0 mV).
+class Staggered(Integrator):
+    """The default: gates half a step ahead of the voltage; second order at the cost of first."""
 
-    States first, by what they lag plus dt/2 (so that a collocated start and a change of dt need no special case), then v
-    from C dv/dt = stimulus - I(v) linearised at v, then the charges: the mean current over the step is value + slope*
-    (mean excursion of v), and the excursion's mean is push*lag(z) exactly, whence C*(change of v) = dt*(stimulus - sum of
-    mean currents) identically.
+    lagging: ClassVar[bool] = True
+    exchanges: ClassVar[bool] = False
+
+    def step(self, held: Held, moving: Moving, index: jax.Array) -> tuple[Moving, Happened]:
+        """One step of dt.
+
+        States first, by what they lag plus dt/2 (so that a collocated start and a change of dt need no special case),
+        then v from C dv/dt = stimulus - I(v) linearised at v, then the charges.
+        """
+        surroundings = Surroundings.of(held, moving)
+        drive, rig = held.driver.drive(Moment(index, held.dt, held.cell), moving.v, moving.rig)
+        half = 0.5 * held.dt
+        if isinstance(drive, Voltage):  # a jump of the command is between the two halves of the gates' step
+            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, moving.lag)
+            states = advance_states(held.membrane, held.whole(drive.start), states, surroundings.now, half)
+        else:
+            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, moving.lag + half)
+        return move(held, moving, surroundings, drive, states, states, half, rig)
+
+
+class Surroundings(eqx.Module):
+    """Environments that gates (``now``) and currents (``middle`` of the step) see, and the ``book`` where they changed."""
+
+    now: Environment
+    middle: Environment
+    book: Accounts
+
+    @classmethod
+    def of(cls, held: Held, moving: Moving) -> "Surroundings":
+        m, small = held.membrane, held.membrane.every_step
+        if not small:
+            return cls(held.environment, held.environment, {})
+        book = {k: held.base[k] + moving.pending[k] for k in held.base}
+        ahead = {k: x + 0.5 * moving.last[k] if k in moving.last else x for k, x in book.items()}
+        now, middle = (m.environment(b, small, held.environment) for b in (book, ahead))
+        return cls(now, middle, book)
+
+
+def move(
+    held: Held,
+    moving: Moving,
+    surroundings: Surroundings,
+    drive: Drive,
+    states: dict[str, States],
+    after: dict[str, States],
+    lag: ArrayLike,
+    rig: Memory,
+) -> tuple[Moving, Happened]:
+    """The voltage and the book over one step, by the currents of ``states``; ``after`` are the states it ends with.
+
+    The mean current over the step is value + slope*(mean excursion of v), and the excursion's mean is push*lag(z) exactly,
+    whence C*(change of v) = dt*(stimulus - sum of mean currents) identically. Where the voltage is imposed, that sum
+    defines the stimulus.
     """
     m, dt, small = held.membrane, held.dt, held.membrane.every_step
-    now = middle = held.environment
-    book: Accounts = {}
-    if small:
-        book = {k: held.base[k] + moving.pending[k] for k in held.base}
-        now = m.environment(book, small, held.environment)
-        ahead = {k: x + 0.5 * moving.last[k] if k in moving.last else x for k, x in book.items()}
-        middle = m.environment(ahead, small, held.environment)
-    states = advance_states(m, moving.v, moving.states, now, moving.lag + 0.5 * dt)
+    v = held.whole(drive.start) if isinstance(drive, Voltage) else moving.v
+    flows = m.fluxes(v, states, surroundings.middle)
+    charged = [k for k in flows if m.species[k].valence]
+    if isinstance(drive, Voltage):
+        excursion = held.whole(drive.mean) - v
+        flow = {k: dt * _mean_over_step(c, excursion) for k, c in flows.items()}
+        end = held.whole(drive.end)
+        flow["electrode"] = m.capacitance * (end - moving.v - moving.v_low) + sum(flow[k] for k in charged)
+        low = jnp.zeros_like(end)
+    else:
+        # a stimulus keeps float64 on the host; what it delivers is of the run's precision, and the book counts just that
+        given = Current(jnp.asarray(drive.value, v.dtype), jnp.asarray(drive.slope, v.dtype))
+        value = sum(flows[k].value for k in charged) - given.value
+        slope = sum(flows[k].slope for k in charged) - given.slope
+        push = -(dt / m.capacitance) * value
+        # XLA on a CPU would work the currents out again for each of their uses; what is behind a barrier is kept
+        push, z = jax.lax.optimization_barrier((push, (dt / m.capacitance) * slope))
+        mean, part = relaxation(z, signed=True)
+        excursion = jax.lax.optimization_barrier(push * part)
+        flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": given}.items()}
+        change = push * mean + moving.v_low
+        end = v + change
+        low = change - (end - v)  # v + v_low loses nothing; v alone in float32 would lose 7 nC/cm2 a minute at rest
 
-    flows = m.fluxes(moving.v, states, middle)
-    charged = [c for ion, c in flows.items() if m.species[ion].valence]
-    given = held.stimulus.mean(step, dt, moving.v)
-    # a stimulus keeps float64 on the host; what it delivers is of the run's precision, and the book counts just that
-    drive = Current(jnp.asarray(given.value, moving.v.dtype), jnp.asarray(given.slope, moving.v.dtype))
-    value = sum(c.value for c in charged) - drive.value
-    slope = sum(c.slope for c in charged) - drive.slope
-    push = -(dt / m.capacitance) * value
-    # XLA on a CPU would work the currents out again for each of their uses; what is behind a barrier is kept
-    push, z = jax.lax.optimization_barrier((push, (dt / m.capacitance) * slope))
-    mean, lag = relaxation(z, signed=True)
-    excursion = jax.lax.optimization_barrier(push * lag)
-    flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": drive}.items()}
-    change = push * mean + moving.v_low
-    v = moving.v + change
-
     if small:
-        edges = [e for e in m.transfers(moving.v + excursion, states, middle) if touches(e, small)]
-        flow |= transferred(m, edges, book, flow, dt)
+        edges = [e for e in m.transfers(v + excursion, states, surroundings.middle) if touches(e, small)]
+        flow |= transferred(m, edges, surroundings.book, flow, dt)
     pending = {k: q + flow[k] if k in flow else q for k, q in moving.pending.items()}
     last = {k: flow.get(k, x) for k, x in moving.last.items()}
-    spiked = (moving.v < 0) & (v >= 0)
-    states = {name: m.mechanisms[name].events(spiked, states[name]) for name in m.order}
-    # v + v_low loses nothing; v alone in float32 would lose 7 nC/cm2 a minute at rest
-    return Moving(v, change - (v - moving.v), states, pending, last, 0.5 * dt), spiked
+    spiked = (moving.v < 0) & (end >= 0)
+    after = {name: m.mechanisms[name].events(spiked, after[name]) for name in m.order}
+    return Moving(end, low, after, pending, last, lag, rig), Happened(spiked, flow)
 
 
 def _mean_over_step(current: Current, excursion: jax.Array) -> ArrayLike:

@@ -13,12 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from jaxmem.engine.integrators import Held, Moving, advance_states, staggered, touches, transferred
+from jaxmem.engine.integrators import (
+    Held,
+    Integrator,
+    Moving,
+    advance_states,
+    touches,
+    transferred,
+)
 from jaxmem.engine.measures import Measure, StepView
 from jaxmem.engine.program import compile_step
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import per_cell
 from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status, state_per_cell
+from jaxmem.rig.protocol import ProtocolOnGrid
 
 LONGEST_REFRESH = 0.5  # ms: no loss at radius >= 2 um and 90 Hz; smaller pools are declared every_step
 
@@ -47,19 +55,33 @@ def collocated(membrane: Membrane, state: State) -> Point:
     return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag), state.book)
 
 
+def prepared(membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator) -> State:
+    """The state as this integrator and stimulus want it: gates collocated where they are not to lag, memory begun."""
+    rig = protocol.driver.begin(jnp.asarray(state.v), state.cell)
+    if set(rig) != set(state.rig):
+        state = eqx.tree_at(lambda s: (s.rig, s.start.rig), state, (rig, rig))
+    if integrator.lagging:
+        return state
+    there = protocol.at(membrane, state.step, state.v)
+    return eqx.tree_at(lambda s: (s.states, s.lag), state, (collocated(there, state).states, jnp.zeros_like(state.lag)))
+
+
 def hop(
     membrane: Membrane,
     carry: Carry,
-    stimulus: Any,
+    protocol: ProtocolOnGrid,
     dt: jax.Array,
     measures: dict[str, Measure],
     refresh: Any,
     count: Any,
+    integrator: Integrator,
     unroll: int = 1,
 ) -> Carry:
     """``count`` steps that do not cross an interval's end, and the closing of the books where they reach it."""
-    carry = _run_steps(membrane, carry, stimulus, dt, measures, count, unroll)
-    close = lambda c: _close_books(membrane, c, refresh * dt)
+    step = jnp.asarray(carry.state.step)
+    membrane = protocol.during(membrane, step - step % refresh, refresh, carry.state.v)
+    carry = _run_steps(membrane, carry, protocol, dt, measures, count, integrator, unroll)
+    close = lambda c: _close_books(membrane, c, refresh * dt, integrator)
     if isinstance(count, int) and count == refresh:
         return close(carry)
     return jax.lax.cond(carry.state.step % refresh == 0, close, lambda c: c, carry)
@@ -68,29 +90,30 @@ def hop(
 def _run_steps(
     membrane: Membrane,
     carry: Carry,
-    stimulus: Any,
+    protocol: ProtocolOnGrid,
     dt: jax.Array,
     measures: dict[str, Measure],
     count: Any,
+    integrator: Integrator,
     unroll: int,
 ) -> Carry:
     s = carry.state
     base = s.book_at_start
     middle = membrane.environment({k: base[k] + 0.5 * s.trend[k] for k in base})
-    held = Held(membrane, base, middle, stimulus, dt)
+    held = Held(membrane, base, middle, protocol.driver, dt, s.cell)
 
     def step(held: Held, changing: tuple[Moving, dict[str, Any], jax.Array]) -> tuple[Moving, dict[str, Any]]:
         moving, folds, index = changing
-        after, spiked = staggered(held, moving, index)
-        view = StepView(moving.v, after.v, moving.v_low, after.v_low, spiked, index, held.dt)
+        after, happened = integrator.step(held, moving, index)
+        view = StepView(moving.v, after.v, moving.v_low, after.v_low, happened.spiked, index, held.dt, happened.flow)
         return after, {name: measures[name].update(fold, view) for name, fold in folds.items()}
 
-    moving = Moving(s.v, s.v_low, s.states, s.pending, s.last, s.lag)
+    moving = Moving(s.v, s.v_low, s.states, s.pending, s.last, s.lag, s.rig)
     start = (moving, carry.folds, jnp.asarray(s.step))
     compiled = compile_step(step, held, start, barriers=unroll == 1)
     moving, folds = _repeat(lambda j, c: compiled((*c, s.step + j)), count, unroll, (moving, carry.folds))
-    changed = lambda s: (s.v, s.v_low, s.states, s.pending, s.last, s.lag, s.step)
-    now = (moving.v, moving.v_low, moving.states, moving.pending, moving.last, moving.lag, s.step + count)
+    changed = lambda s: (s.v, s.v_low, s.states, s.pending, s.last, s.lag, s.rig, s.step)
+    now = (moving.v, moving.v_low, moving.states, moving.pending, moving.last, moving.lag, moving.rig, s.step + count)
     return Carry(eqx.tree_at(changed, s, now), folds, carry.folds_start)
 
 
@@ -108,7 +131,7 @@ def _repeat(body: Any, count: Any, unroll: int, start: Any) -> Any:
     return jax.lax.fori_loop(whole * unroll, count, body, jax.lax.fori_loop(0, whole, several, start))
 
 
-def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
+def _close_books(membrane: Membrane, carry: Carry, length: jax.Array, integrator: Integrator) -> Carry:
     """Transfers of the pools that are refreshed at intervals, compensated totals, and quarantine.
 
     A cell that is not finite or has less than nothing of an ion goes back to the interval's start and stays there.
@@ -116,7 +139,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
     s, small, base = carry.state, membrane.every_step, carry.state.book_at_start
     pending = dict(s.pending)
     env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
-    edges = membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
+    edges = [] if integrator.exchanges else membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
     slow = [e for e in edges if not touches(e, small)]
     for account, moved in transferred(membrane, slow, base, pending, length).items():
         pending[account] = pending[account] + moved  # a transfer of every step may have been here before
@@ -128,7 +151,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
     book = {k: total[k] + low[k] for k in total}
 
     good, status, failed_at = _verdict(membrane, s, pending, book)
-    new = (Snapshot(s.v, s.v_low, s.states, s.last), carry.folds, total, low, pending)
+    new = (Snapshot(s.v, s.v_low, s.states, s.last, s.rig), carry.folds, total, low, pending)
     old = (s.start, carry.folds_start, s.total, s.total_low, s.trend)
     keep = lambda: jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
     start, folds, total, low, trend = jax.lax.cond(jnp.all(good), lambda: new, keep)  # mostly nothing to do
@@ -136,6 +159,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array) -> Carry:
     state = State(
         v=start.v, v_low=start.v_low, states=start.states, pending=none, total=total, total_low=low, trend=trend,
         last=start.last, start=start, status=status, failed_at=failed_at, step=s.step, lag=s.lag,
+        cell=s.cell, rig=start.rig,
     )  # fmt: skip
     return Carry(state, folds, folds)
 
@@ -169,23 +193,25 @@ def finish(membrane: Membrane, carry: Carry) -> Carry:
     s = carry.state
     good, status, failed_at = _verdict(membrane, s, s.pending, s.book)
     put = lambda new, old: jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)
-    snapshot = put(Snapshot(s.v, s.v_low, s.states, s.last), s.start)
+    snapshot = put(Snapshot(s.v, s.v_low, s.states, s.last, s.rig), s.start)
     state = State(
         v=snapshot.v, v_low=snapshot.v_low, states=snapshot.states, last=snapshot.last, start=s.start,
         pending=put(s.pending, {k: jnp.zeros_like(x) for k, x in s.pending.items()}),
         total=s.total, total_low=s.total_low, trend=s.trend,
-        status=status, failed_at=failed_at, step=s.step, lag=s.lag,
+        status=status, failed_at=failed_at, step=s.step, lag=s.lag, cell=s.cell, rig=snapshot.rig,
     )  # fmt: skip
     return Carry(state, put(carry.folds, carry.folds_start), carry.folds_start)
 
 
-def differentiable_hop(measures: dict[str, Measure], refresh: int, count: int):
+def differentiable_hop(measures: dict[str, Measure], refresh: int, count: int, integrator: Integrator):
     """:func:`hop` whose derivative treats bad cells as constants.
 
     A bad cell's tangents are set to zero, and while they are computed it borrows a good cell's numbers: an infinite value
     times a zero tangent would be NaN and reach every shared parameter.
     """
-    plain = lambda membrane, carry, stimulus, dt: hop(membrane, carry, stimulus, dt, measures, refresh, count)
+    plain = lambda membrane, carry, protocol, dt: hop(
+        membrane, carry, protocol, dt, measures, refresh, count, integrator
+    )
     result = jax.custom_jvp(plain)
 
     @result.defjvp

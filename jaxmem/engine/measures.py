@@ -17,7 +17,10 @@ from jaxmem.units import FARADAY
 
 
 class StepView(eqx.Module):
-    """What a measure sees of a step from ``step*dt`` to ``(step + 1)*dt``: voltages (mV) with what rounding left out."""
+    """What a measure sees of a step from ``step*dt`` to ``(step + 1)*dt``: voltages (mV) with what rounding left out.
+
+    ``flow`` is the charge that moved in it (nC/cm^2): outward per species, inward by "electrode".
+    """
 
     v_before: jax.Array
     v_after: jax.Array
@@ -26,6 +29,7 @@ class StepView(eqx.Module):
     spiked: jax.Array
     step: jax.Array
     dt: jax.Array
+    flow: dict[str, jax.Array]
 
 
 class Plan(NamedTuple):

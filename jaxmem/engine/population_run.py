@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxmem.engine.advance import block_cells, clock, compiled, finisher
+from jaxmem.engine.integrators import Integrator
 from jaxmem.engine.interval import begin, refresh_steps
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.request import LAST_STEP, Asked, Execution
@@ -18,6 +19,7 @@ from jaxmem.engine.simulation import Trace
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared, per_cell
 from jaxmem.membrane.state import State, state_per_cell
+from jaxmem.rig.protocol import ProtocolOnGrid
 
 CHUNK_STEPS = 20_000  # of one block: about a tenth of a second, so that progress and Ctrl-C are prompt
 CHUNK_BYTES = 16 * 2**20  # of samples that one call may bring back
@@ -30,7 +32,7 @@ class PopulationRun:
     def __init__(
         self,
         membrane: Membrane,
-        stimulus: Any,
+        protocol: ProtocolOnGrid,
         state: State,
         measures: dict[str, Measure],
         records: list[Asked],
@@ -40,18 +42,19 @@ class PopulationRun:
         end: int,
         device: Any,
         execution: Execution,
+        integrator: Integrator,
     ) -> None:
         self.n, self.dt, self.first, self.end = int(state.v.shape[-1]), dt, first, end
         self.dtype, self.device, self.records, self.measures = dtype, device, records, measures
         cast = lambda _, x: (
             np.asarray(x).astype(dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
         )
-        given = (map_declared(cast, membrane), state, map_declared(cast, stimulus))
+        given = (map_declared(cast, membrane), state, map_declared(cast, protocol))
         self.axes = state_per_cell(state)
-        axes = (per_cell(membrane), self.axes, per_cell(stimulus))
+        axes = (per_cell(membrane), self.axes, per_cell(protocol))
         values, self.structure = jax.tree.flatten(given)
         self.leaves = list(zip(values, jax.tree.leaves(axes), strict=True))
-        self.refresh = refresh_steps(dt)
+        self.refresh, self.integrator = refresh_steps(dt), integrator
         cpu = device.platform == "cpu"
         block = block_cells(dtype)
         self.width = block if cpu else block * math.ceil(self.n / block)
@@ -109,14 +112,14 @@ class PopulationRun:
         full = cells.size == self.width
         index = place if full else np.concatenate([cells, np.full(self.width - cells.size, cells[-1])])
         leaves = [x[..., index] if mine else x for x, mine in self.leaves]
-        membrane, state, stimulus = jax.tree.unflatten(self.structure, leaves)
+        membrane, state, protocol = jax.tree.unflatten(self.structure, leaves)
         every = math.gcd(*(r.every for r in records)) if records else 1
         paths = tuple(dict.fromkeys(p for r in records for p in r.paths))
         chunk, room = self._chunk(every, len(paths))
         backend = self.device.platform
         with jax.default_device(self.device):
             carry = begin(state, self.measures)
-            advance = compiled(paths, room, backend, self.unroll)
+            advance = compiled(paths, room, backend, self.unroll, self.integrator)
             step, samples = self.first, self._samples(every)
             while step < self.end:
                 if self.stop.is_set():
@@ -125,7 +128,7 @@ class PopulationRun:
                 due = samples[(samples > step) & (samples <= target)] if step else samples[samples <= target]
                 first = int(due[0]) if due.size else target
                 times = clock(end=target, rows=due.size, first=first, every=every, refresh=self.refresh, dt=self.dt)
-                carry, rows = advance(membrane, carry, stimulus, self.measures, times)
+                carry, rows = advance(membrane, carry, protocol, self.measures, times)
                 rows = {p: np.asarray(x)[: due.size] for p, x in rows.items()}
                 carry.state.v.block_until_ready()
                 self._keep(records, cells, due, rows)

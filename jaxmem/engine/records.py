@@ -17,7 +17,9 @@ import numpy as np
 from jaxmem.engine.interval import collocated
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import path_error
-from jaxmem.membrane.state import State
+from jaxmem.membrane.state import Point, State
+from jaxmem.rig.drive import Drive, Moment, Voltage
+from jaxmem.rig.protocol import ProtocolOnGrid
 
 GROUPS = ("states", "concentrations", "reversals", "currents")
 
@@ -85,17 +87,33 @@ def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]
 
 
 def sample(
-    membrane: Membrane, state: State, stimulus: Any, dt: jax.Array, paths: tuple[str, ...]
+    membrane: Membrane, state: State, protocol: ProtocolOnGrid, dt: jax.Array, paths: tuple[str, ...]
 ) -> dict[str, jax.Array]:
-    """The variables at the time of v, to second order; ``stimulus`` is its mean over the step that begins now."""
+    """The variables at the time of v, to second order; ``stimulus`` is its mean over the step that begins now.
+
+    Of an ideal clamp it is the current that the membrane takes just after the step began, without the instantaneous
+    charge of the capacitor where the command jumps (which the book holds).
+    """
     if not paths:
         return {}
+    membrane = protocol.at(membrane, jnp.asarray(state.step), state.v)
     found = {"v": state.v}
     if any(p not in ("v", "stimulus") for p in paths):
         found |= _everything(membrane, state)
     if "stimulus" in paths:
-        found["stimulus"] = jnp.zeros_like(state.v) + stimulus.mean(state.step, dt, state.v).value
+        moment = Moment(jnp.asarray(state.step), dt, state.cell)
+        drive, _ = protocol.driver.drive(moment, state.v, state.rig)
+        found["stimulus"] = jnp.zeros_like(state.v) + _injected(membrane, state, drive, dt)
     return {path: found[path] for path in paths}
+
+
+def _injected(membrane: Membrane, state: State, drive: Drive, dt: jax.Array) -> Any:
+    if not isinstance(drive, Voltage):
+        return drive.value
+    point = collocated(membrane, state)
+    v = jnp.zeros_like(state.v) + drive.start
+    still = membrane.derivative(Point(v, point.states, point.book))
+    return membrane.capacitance * ((drive.end - drive.start) / dt - still.v)
 
 
 def _everything(membrane: Membrane, state: State) -> dict[str, jax.Array]:

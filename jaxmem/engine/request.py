@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -12,7 +13,7 @@ from jaxmem.engine.records import Record, expand, steps_between
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import cell_count, path_error
 from jaxmem.membrane.state import State
-from jaxmem.rig.stimuli import Stimulus
+from jaxmem.rig.protocol import Protocol
 
 LAST_STEP = 2**30  # steps are counted in int32, with room for edges
 
@@ -71,9 +72,9 @@ def find_dtype(precision: str | None) -> Any:
     return np.dtype(precision).type
 
 
-def count_cells(membrane: Membrane, stimulus: Stimulus, state: State | None) -> tuple[int, bool]:
+def count_cells(membrane: Membrane, protocol: Protocol, state: State | None) -> tuple[int, bool]:
     """How many cells, and whether the results come without a cell axis."""
-    found = {"the membrane": membrane.cells, "the stimulus": cell_count(stimulus)}
+    found = {"the membrane": membrane.cells, "what is done to it": cell_count(protocol)}
     if state is not None and np.ndim(state.v):
         found["the initial state"] = int(np.shape(state.v)[-1])
     lengths = {who: n for who, n in found.items() if n is not None}
@@ -104,7 +105,10 @@ def fit_state(state: State, n: int, dtype: Any) -> State:
         return x if shared else np.ascontiguousarray(np.broadcast_to(x if x.ndim else x[None], (*x.shape[:-1], n)))
 
     names = jax.tree_util.tree_map_with_path(lambda key, _: jax.tree_util.keystr(key) in (".step", ".lag"), fitted)
-    return jax.tree.map(spread, fitted, names)
+    fitted = jax.tree.map(spread, fitted, names)
+    if np.ndim(state.cell) == 0:  # the state of one cell for many: each gets its own random draws
+        fitted = eqx.tree_at(lambda s: s.cell, fitted, np.arange(n, dtype=np.int32))
+    return fitted
 
 
 @dataclasses.dataclass(frozen=True)

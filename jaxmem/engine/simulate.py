@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.audit import audit, charge_moved
+from jaxmem.engine.integrators import Integrator, Staggered
+from jaxmem.engine.interval import prepared
 from jaxmem.engine.measures import Measure, Plan, Result
 from jaxmem.engine.population_run import PopulationRun
 from jaxmem.engine.records import Record, variables_of
@@ -30,7 +32,8 @@ from jaxmem.engine.simulation import Measured, Simulation
 from jaxmem.membrane.check import check
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State, Status
-from jaxmem.rig.stimuli import ConstantCurrent, Stimulus
+from jaxmem.rig.protocol import Change, Protocol, check_changes
+from jaxmem.rig.stimuli import Stimulus
 
 
 def simulate(
@@ -39,9 +42,11 @@ def simulate(
     *,
     dt: float = 0.025,
     stimulus: Stimulus | None = None,
+    changes: Change | Sequence[Change] = (),
     initial: State | None = None,
     record: Record | Sequence[Record] = (),
     measures: Sequence[str | Measure] | dict[str, Measure] = (),
+    integrator: Integrator | None = None,
     precision: str | None = None,
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -63,10 +68,11 @@ def simulate(
     check(membrane)
     dt = positive_time("dt", dt)
     steps = whole_steps(positive_time("duration", duration), dt)
-    stimulus_or_none, stimulus = stimulus, ConstantCurrent() if stimulus is None else stimulus
-    check(stimulus)
-    membrane = membrane.carried_by(stimulus.carrier)
-    n, single = count_cells(membrane, stimulus, initial)
+    protocol, method = Protocol(stimulus, changes), Staggered() if integrator is None else integrator
+    check(protocol)
+    check_changes(membrane, protocol.changes)
+    membrane = membrane.carried_by(protocol.stimulus.carrier)
+    n, single = count_cells(membrane, protocol, initial)
 
     with jax.default_device(device):
         given = initial if initial is not None else membrane.initial_state(dtype=dtype)
@@ -78,10 +84,12 @@ def simulate(
             )
         known = variables_of(membrane, state) | {"stimulus": ("uA/cm^2", "stimulus current density")}
         records = look_up_records([record] if isinstance(record, Record) else list(record), known, n, dt)
-        plan = Plan(dt, first * dt, (first + steps) * dt, stimulus.onset, stimulus.offset)
+        plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
+        on_grid = protocol.on_grid(dt)
+        state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
         run = PopulationRun(
-            membrane, stimulus.on_grid(dt), state, folded, records, dtype, dt, first, first + steps, device, execution
+            membrane, on_grid, state, folded, records, dtype, dt, first, first + steps, device, execution, method
         )
         began = time.perf_counter()
         run.go(progress)
@@ -96,7 +104,9 @@ def simulate(
     state_out = lambda s: jax.tree.map(lambda x: jnp.asarray(drop(x)), s)
     return Simulation(
         membrane=membrane,
-        stimulus=stimulus_or_none,
+        stimulus=stimulus,
+        changes=protocol.changes,
+        integrator=method,
         initial_state=state_out(state),
         final_state=state_out(final),
         dt=dt,

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxmem.engine.audit import Audit
+from jaxmem.engine.integrators import Integrator
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State, Status
+from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
 
 
@@ -36,12 +38,15 @@ class Measured:
 class Simulation:
     """What :func:`jaxmem.simulate` returns. Without a cell axis in the membrane, all arrays come without one.
 
-    ``membrane``, ``stimulus``, ``initial_state``, ``dt``, ``duration`` and ``precision`` are what was run, as given:
+    ``membrane``, ``stimulus``, ``changes``, ``integrator``, ``initial_state``, ``dt``, ``duration`` and ``precision`` are
+    what was run, as given:
     they suffice to run it again, bit for bit. ``info`` says on what and how fast: device, versions, wall time.
     """
 
     membrane: Membrane
     stimulus: Stimulus | None
+    changes: tuple[Change, ...]
+    integrator: Integrator
     initial_state: State
     final_state: State
     dt: float

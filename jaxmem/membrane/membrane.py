@@ -237,8 +237,9 @@ class Membrane(eqx.Module):
         last = {k: zero for k in book if pool_of(k)[0] in self.every_step}
         return State(
             v=v, v_low=zero, states=start, pending=book, total=book, total_low=book, trend=book, last=last,
-            start=Snapshot(v, zero, start, last), status=jnp.full(shape, Status.OK, jnp.int32),
+            start=Snapshot(v, zero, start, last, {}), status=jnp.full(shape, Status.OK, jnp.int32),
             failed_at=jnp.full(shape, -1, jnp.int32), step=np.int32(0), lag=np.zeros((), dtype),
+            cell=jnp.broadcast_to(jnp.arange(shape[-1] if shape else 1, dtype=jnp.int32), shape or (1,)).reshape(shape), rig={},
         )  # fmt: skip
 
     def _transfer_accounts(self, v: jax.Array, states: dict[str, States], env: Environment) -> list[str]:

@@ -1,9 +1,11 @@
 """The state of a population, and the point in state space that equations speak of."""
 
 import enum
+from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 Accounts = dict[str, jax.Array]
@@ -48,6 +50,7 @@ class Snapshot(eqx.Module):
     v_low: Float[Array, "*cells"]
     states: dict[str, dict[str, jax.Array]]
     last: Accounts
+    rig: dict[str, jax.Array]
 
 
 class State(eqx.Module):
@@ -64,6 +67,8 @@ class State(eqx.Module):
     - ``start``: where the current interval began.
     - ``status`` (..., cells) int32, see :class:`Status`; ``failed_at``: step at which a cell was found bad, or -1.
     - ``step``: int32 scalar, steps since t = 0, shared by all cells.
+    - ``cell`` (..., cells) int32: the cell's index in its population, which keys its random draws.
+    - ``rig``: what the stimulus remembers from step to step: name -> (..., cells).
     """
 
     v: Float[Array, "*cells"]
@@ -79,6 +84,12 @@ class State(eqx.Module):
     failed_at: Int[Array, "*cells"]
     step: Int[Array, ""]
     lag: Float[Array, ""]
+    cell: Int[Array, "*cells"]
+    rig: dict[str, jax.Array]
+
+    def __getitem__(self, index: Any) -> "State":
+        """The chosen cells, each with the index it has here; a state without a cell axis is the same for all."""
+        return jax.tree.map(lambda x, mine: x[..., index] if mine else x, self, state_per_cell(self))
 
     @property
     def book(self) -> Accounts:
@@ -93,5 +104,5 @@ class State(eqx.Module):
 
 def state_per_cell(state: State) -> State:
     """The same tree with True where a leaf has a cell axis: all but the step counter and the lag."""
-    everything = jax.tree.map(lambda x: x.ndim > 0, state)
+    everything = jax.tree.map(lambda x: np.ndim(x) > 0, state)
     return eqx.tree_at(lambda s: (s.step, s.lag), everything, (False, False))

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.simulation import Measured, Simulation, Trace
+from jaxmem.membrane.mechanism import Current
 from jaxmem.membrane.parameters import Parameter, declared, path_error, select
 from jaxmem.membrane.state import Status
 from jaxmem.plots._style import FAILED, SILENT, SPIKED, UNKNOWN, in_order, number, symbol
+from jaxmem.rig.drive import Moment
 
 COUNTS = ("spike_count", "firing_rate")  # measures whose zero means silence
 
@@ -118,8 +120,15 @@ def stimulus_line(
     begin, end = (first, first + steps) if window is None else (round(t / simulation.dt) for t in window)
     step = np.unique(np.linspace(begin, end, min(end - begin + 1, 20_001)).astype(np.int32))
     mine = select(simulation.stimulus, cell).on_grid(simulation.dt)
-    current = mine.mean(jnp.asarray(step), jnp.asarray(simulation.dt), jnp.zeros(step.shape))
-    if np.any(np.asarray(current.slope) != 0):
+    index = np.asarray(simulation.initial_state.cell)
+    moment = Moment(
+        jnp.asarray(step), jnp.asarray(simulation.dt), jnp.full(step.shape, index[cell] if index.ndim else index)
+    )
+    v = jnp.zeros(step.shape)
+    if mine.begin(v, moment.cell):  # it goes on from step to step
+        return None
+    current, _ = mine.drive(moment, v, {})
+    if not isinstance(current, Current) or np.any(np.asarray(current.slope) != 0):
         return None
     return step * simulation.dt, np.broadcast_to(np.asarray(current.value), step.shape)
 

@@ -1,8 +1,8 @@
 """Stimuli: what the electrode does. Positive current depolarises.
 
-A stimulus is put on the grid of a run with ``on_grid(dt)``; what comes back answers ``mean(step, dt, v)``: the current
-over that step and its derivative with respect to v. Edges are a whole step and a fraction of one, made in float64 on the
-host, so a step that an edge falls into gets its share and the delivered charge is exact at any dt.
+A stimulus is put on the grid of a run with ``on_grid(dt)``; what comes back is a :class:`jaxmem.rig.drive.Driver`. Edges
+are a whole step and a fraction of one, made in float64 on the host, so a step that an edge falls into gets its share and
+the delivered charge is exact at any dt. Integrators that choose their own steps ask for ``at(t, v)`` between ``edges``.
 """
 
 import abc
@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from jaxmem.membrane.mechanism import Current, Number, parameter
-
-NEVER = 2**30  # a step that no run reaches: later edges are kept here, within int32
+from jaxmem.rig.drive import Drive, Driver, Memory, Moment
+from jaxmem.rig.timecourse import edge
 
 
 class Stimulus(eqx.Module):
@@ -25,8 +25,19 @@ class Stimulus(eqx.Module):
     carrier: eqx.AbstractVar[str | None]
 
     @abc.abstractmethod
-    def on_grid(self, dt: float) -> Any:
-        """The same stimulus in steps of dt ms: something with ``mean(step, dt, v) -> Current``."""
+    def on_grid(self, dt: float) -> Driver:
+        """The same stimulus in steps of dt ms."""
+
+    def at(self, t: jax.Array, v: jax.Array) -> Drive:
+        """Current or imposed voltage at time t (ms), at an edge the one after it. Raises ValueError where it has none."""
+        raise ValueError(
+            f"{type(self).__name__} is defined by steps of dt, not at points in time; choose an integrator of fixed steps"
+        )
+
+    @property
+    def edges(self) -> list[ArrayLike]:
+        """Times (ms) at which it or its slope jumps: each a number or an array over cells."""
+        return []
 
     @property
     def onset(self) -> float | None:
@@ -50,15 +61,24 @@ class ConstantCurrent(Stimulus):
     amplitude: Number = parameter("uA/cm^2", "current density, positive depolarises", default=0.0)
     carrier: str | None = eqx.field(static=True, default=None)
 
-    def on_grid(self, dt: float) -> "ConstantCurrent":
-        return self
+    def on_grid(self, dt: float) -> "ConstantOnGrid":
+        return ConstantOnGrid(self.amplitude)
 
-    def mean(self, step: jax.Array, dt: jax.Array, v: jax.Array) -> Current:
+    def at(self, t: jax.Array, v: jax.Array) -> Current:
         return Current(self.amplitude, 0.0)
 
     @property
     def charge_density(self) -> ArrayLike:
         return self.amplitude
+
+
+class ConstantOnGrid(Driver):
+    """The same current in every step."""
+
+    amplitude: Number = parameter("uA/cm^2", "current density")
+
+    def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
+        return Current(self.amplitude, 0.0), memory
 
 
 class StepCurrent(Stimulus):
@@ -70,8 +90,15 @@ class StepCurrent(Stimulus):
     carrier: str | None = eqx.field(static=True, default=None)
 
     def on_grid(self, dt: float) -> "StepOnGrid":
-        on, off = (_edge(x, dt) for x in (self.start, self.stop))
+        on, off = (edge(x, dt) for x in (self.start, self.stop))
         return StepOnGrid(self.amplitude, on[0], on[1], off[0], off[1])
+
+    def at(self, t: jax.Array, v: jax.Array) -> Current:
+        return Current(jnp.where((t >= self.start) & (t < self.stop), self.amplitude, 0.0), 0.0)
+
+    @property
+    def edges(self) -> list[ArrayLike]:
+        return [self.start, self.stop]
 
     @property
     def onset(self) -> float:
@@ -87,7 +114,7 @@ class StepCurrent(Stimulus):
         return self.amplitude
 
 
-class StepOnGrid(eqx.Module):
+class StepOnGrid(Driver):
     """A step current whose edges are counted in steps: ``on`` + ``on_fraction``, ``off`` + ``off_fraction``."""
 
     amplitude: Number = parameter("uA/cm^2", "current density")
@@ -96,20 +123,11 @@ class StepOnGrid(eqx.Module):
     off: Any = parameter("1", "step in which it ends")
     off_fraction: Any = parameter("1", "part of that step before it ends")
 
-    def mean(self, step: jax.Array, dt: jax.Array, v: jax.Array) -> Current:
+    def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
         def after(edge: jax.Array, fraction: jax.Array) -> jax.Array:
             """The part of this step that lies after the edge."""
-            steps = jnp.clip(step - edge, -2, 2).astype(v.dtype)
+            steps = jnp.clip(moment.step - edge, -2, 2).astype(v.dtype)
             return jnp.clip(steps + (1 - jnp.asarray(fraction, v.dtype)), 0, 1)
 
         share = after(self.on, self.on_fraction) - after(self.off, self.off_fraction)
-        return Current(self.amplitude * share, 0.0)
-
-
-def _edge(time: ArrayLike, dt: float) -> tuple[Any, Any]:
-    xp: Any = jnp if isinstance(time, jax.core.Tracer) else np
-    cut = xp.minimum(xp.asarray(time, float) / dt, NEVER)
-    near = xp.round(cut)  # 100.0 ms at dt 0.025 ms is step 4000, not 3999.9999999999995
-    cut = xp.where(abs(cut - near) < 1e-9 * xp.maximum(1.0, abs(cut)), near, cut)
-    whole = xp.maximum(xp.floor(cut), -NEVER)
-    return whole.astype(np.int32), xp.clip(cut - whole, 0, 1)
+        return Current(self.amplitude * share, 0.0), memory

@@ -18,7 +18,7 @@ from jaxmem.study.hdf5 import Variable
 from jaxmem.study.tree import Leaf, plain
 
 CONVENTIONS = "CF-1.8"
-GROUPS = ("parameters", "stimulus", "initial_state", "final_state", "provenance", "structure")
+GROUPS = ("parameters", "stimulus", "changes", "integrator", "initial_state", "final_state", "provenance", "structure")
 # no trace or measure is called so: HDF5 has one place for a name, be it a variable or a group
 RESERVED = ("cell", "time", "status", "failed_at", "audit_charge", "audit_mass", *GROUPS)
 
@@ -146,6 +146,8 @@ _STATE = {
     "failed_at": ("1", "step at which the cell was found to have failed, -1 if it did not"),
     "step": ("1", "steps since t = 0"),
     "lag": ("ms", "how far the states of the mechanisms lag the voltage"),
+    "cell": ("1", "index of the cell that keys its random draws"),
+    "rig": ("1", "what the stimulus remembers"),
 }
 
 

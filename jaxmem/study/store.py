@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxmem.engine.audit import Audit
+from jaxmem.engine.integrators import Integrator
 from jaxmem.engine.simulation import Measured, Simulation, Trace
 from jaxmem.membrane.geometry import Geometry
 from jaxmem.membrane.mechanism import Mechanism
@@ -21,6 +22,7 @@ from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import declared
 from jaxmem.membrane.species import Species
 from jaxmem.membrane.state import State, Status
+from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import layout as table
 from jaxmem.study.files import StoreError as StoreError
@@ -56,6 +58,8 @@ def save(
     for name, group, describe in (
         ("membrane", "parameters", table.parameters),
         ("stimulus", "stimulus", table.parameters),
+        ("changes", "changes", table.parameters),
+        ("integrator", "integrator", table.parameters),
         ("initial_state", "initial_state", table.state),
         ("final_state", "final_state", table.state),
     ):
@@ -130,6 +134,8 @@ def _simulation(file: Reader, index: dict[str, Any]) -> Simulation:
     return Simulation(
         membrane=membrane,
         stimulus=None if trees["stimulus"] is None else decode(trees["stimulus"], file.array, Stimulus),
+        changes=tuple(decode(part, file.array, Change) for part in trees["changes"]["$tuple"]),
+        integrator=decode(trees["integrator"], file.array, Integrator),
         initial_state=decode(trees["initial_state"], file.array, State),
         final_state=decode(trees["final_state"], file.array, State),
         dt=index["dt"],

@@ -1,0 +1,133 @@
+"""Baths, temperatures and drugs: parameters that change in time.
+
+In a run of fixed steps a changing parameter is its mean over each refresh interval (at most 0.5 ms), so that slow changes
+are second order in that interval and a jump within one is smeared over it; integrators that choose their steps take it
+as it is and stop at its edges.
+"""
+
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from jaxmem.membrane.mechanism import Number, parameter
+from jaxmem.rig.protocol import Change, ChangeOnGrid, Window
+from jaxmem.rig.timecourse import CourseOnGrid, TimeCourse
+
+
+class Schedule(Change):
+    """The parameter ``path`` takes ``values`` at ``times`` (ms); before the first it is what the membrane says.
+
+    ``Schedule("k.outside", times=[1000.0, 60_000.0], values=[8.0, 3.5], tau=500.0)``: values in the unit of the
+    parameter, numbers or arrays over cells; ``interpolation`` and ``tau`` as in :class:`TimeCourse`.
+    """
+
+    course: TimeCourse
+    path: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        path: str,
+        times: Any,
+        values: Any,
+        interpolation: Literal["step", "linear"] = "step",
+        tau: Number | None = None,
+    ):
+        self.path, self.course = path, TimeCourse(times, values, interpolation, tau)
+
+    def on_grid(self, dt: float) -> "ScheduleOnGrid":
+        return ScheduleOnGrid(path=self.path, course=self.course.on_grid(dt))
+
+    def at(self, before: ArrayLike, t: jax.Array) -> ArrayLike:
+        return self.course.at(before, t)
+
+    @property
+    def edges(self) -> list[ArrayLike]:
+        return self.course.edges
+
+
+class ScheduleOnGrid(ChangeOnGrid):
+    """A schedule in steps."""
+
+    course: CourseOnGrid
+    path: str = eqx.field(static=True)
+
+    def mean(self, before: ArrayLike, window: Window, dtype: Any) -> ArrayLike:
+        return self.course.mean(before, window.first, window.steps, dtype)
+
+    def level(self, before: ArrayLike, step: jax.Array, dtype: Any) -> ArrayLike:
+        return self.course.level(before, step, dtype)
+
+
+class Drug(Change):
+    """A drug that acts on the parameter ``path``; its sites are occupied to ``y = c^n/(c^n + half^n)``.
+
+    ``mode`` "block" leaves ``1 - efficacy*y`` of the parameter (a conductance, a permeability, a pump rate); "shift" adds
+    ``shift*y`` mV to it (``v_shift`` of a channel). ``concentration`` (mM) is a number, there from t = 0 on, an array over
+    cells, or a :class:`TimeCourse` before whose first time there is none; its ``tau`` is the exchange of the bath. Binding
+    is at equilibrium. A. V. Hill (1910), J Physiol 40:iv-vii.
+    """
+
+    concentration: TimeCourse
+    half: Number = parameter("mM", "concentration of half-maximal effect", positive=True)
+    hill: Number = parameter("1", "Hill number", default=1.0, positive=True)
+    efficacy: Number = parameter("1", "part that is blocked at saturation", default=1.0, minimum=0.0, maximum=1.0)
+    shift: Number = parameter("mV", "shift at saturation", default=0.0)
+    path: str = eqx.field(static=True, default="")
+    mode: Literal["block", "shift"] = eqx.field(static=True, default="block")
+    name: str = eqx.field(static=True, default="drug")
+
+    def __init__(
+        self,
+        path: str,
+        concentration: Number | TimeCourse,
+        half: Number,
+        hill: Number = 1.0,
+        efficacy: Number = 1.0,
+        mode: Literal["block", "shift"] = "block",
+        shift: Number = 0.0,
+        name: str = "drug",
+    ):
+        if mode not in ("block", "shift"):
+            raise ValueError(f"a drug's mode is 'block' or 'shift', not {mode!r}")
+        course = concentration if isinstance(concentration, TimeCourse) else TimeCourse([0.0], [concentration])
+        self.path, self.concentration, self.half, self.hill = path, course, half, hill
+        self.efficacy, self.mode, self.shift, self.name = efficacy, mode, shift, name
+
+    def on_grid(self, dt: float) -> "DrugOnGrid":
+        return DrugOnGrid(path=self.path, drug=self, course=self.concentration.on_grid(dt))
+
+    def at(self, before: ArrayLike, t: jax.Array) -> ArrayLike:
+        return self.effect(before, self.concentration.at(0.0, t))
+
+    @property
+    def edges(self) -> list[ArrayLike]:
+        return self.concentration.edges
+
+    def effect(self, before: ArrayLike, concentration: ArrayLike) -> ArrayLike:
+        """The parameter under the drug, where without it it would be ``before``."""
+        y = occupancy(concentration, self.half, self.hill)
+        return before + self.shift * y if self.mode == "shift" else before * (1 - self.efficacy * y)
+
+
+class DrugOnGrid(ChangeOnGrid):
+    """A drug whose concentration is counted in steps; over a window, the effect of its mean concentration."""
+
+    drug: Drug
+    course: CourseOnGrid
+    path: str = eqx.field(static=True)
+
+    def mean(self, before: ArrayLike, window: Window, dtype: Any) -> ArrayLike:
+        return self.drug.effect(before, self.course.mean(0.0, window.first, window.steps, dtype))
+
+    def level(self, before: ArrayLike, step: jax.Array, dtype: Any) -> ArrayLike:
+        return self.drug.effect(before, self.course.level(0.0, step, dtype))
+
+
+def occupancy(concentration: ArrayLike, half: ArrayLike, hill: ArrayLike) -> jax.Array:
+    """``c^n/(c^n + half^n)``: 0 where there is none, also in its gradient."""
+    there = jnp.asarray(concentration) > 0
+    ratio = jnp.exp(hill * jnp.log(jnp.where(there, half / jnp.where(there, concentration, 1.0), 1.0)))
+    return jnp.where(there, 1 / (1 + ratio), 0.0)
