@@ -181,7 +181,7 @@ def _verdict(whole: "Simulation", again: "Simulation", here: slice) -> str:
     other = [jax.tree_util.keystr(key) for (key, a), b in zip(old, new, strict=True) if _bits(a) != _bits(b)]
     if not other:
         return f"Same bits: all {len(new)} parts of the final state are those of the file."
-    v = [float(np.ravel(np.asarray(s.v))[0]) for s in (_part(whole.final_state, here), again.final_state)]
+    v = [float(np.ravel(np.asarray(s.v))[0]) for s in (whole.final_state[here], again.final_state)]
     then = {key: whole.info.get(key) for key in ("device", "jax")}
     now = {key: again.info.get(key) for key in ("device", "jax")}
     why = (
