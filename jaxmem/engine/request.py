@@ -106,7 +106,7 @@ def fit_state(state: State, n: int, dtype: Any) -> State:
 
     names = jax.tree_util.tree_map_with_path(lambda key, _: jax.tree_util.keystr(key) in (".step", ".lag"), fitted)
     fitted = jax.tree.map(spread, fitted, names)
-    if np.ndim(state.cell) == 0:  # the state of one cell for many: each gets its own random draws
+    if np.ndim(state.cell) == 0 and n > 1:  # the state of one cell for many: each gets its own random draws
         fitted = eqx.tree_at(lambda s: s.cell, fitted, np.arange(n, dtype=np.int32))
     return fitted
 
