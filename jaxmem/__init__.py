@@ -57,6 +57,7 @@ _HOME = {
     "TimeCourse": "jaxmem.rig.timecourse",
     # how it is advanced
     "Audit": "jaxmem.engine.audit",
+    "Checkpoint": "jaxmem.engine.checkpoint",
     "Execution": "jaxmem.engine.request",
     "Integrator": "jaxmem.engine.integrators",
     "Staggered": "jaxmem.engine.integrators",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine.audit import Audit as Audit
+    from jaxmem.engine.checkpoint import Checkpoint as Checkpoint
     from jaxmem.engine.integrate import Run as Run
     from jaxmem.engine.integrate import integrate as integrate
     from jaxmem.engine.integrators import Integrator as Integrator

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from jaxmem.engine.advance import block_cells, clock, compiled, finisher
 from jaxmem.engine.integrators import Integrator
-from jaxmem.engine.interval import begin, refresh_steps
+from jaxmem.engine.interval import Carry, refresh_steps
 from jaxmem.engine.measures import Measure
-from jaxmem.engine.request import LAST_STEP, Asked, Execution
-from jaxmem.engine.simulation import Trace
+from jaxmem.engine.request import Asked, Execution
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared, per_cell
-from jaxmem.membrane.state import State, state_per_cell
+from jaxmem.membrane.state import state_per_cell
 from jaxmem.rig.protocol import ProtocolOnGrid
 
 CHUNK_STEPS = 20_000  # of one block: about a tenth of a second, so that progress and Ctrl-C are prompt
@@ -27,30 +27,34 @@ MOST_ROWS = 1024  # of samples in one call; depends on nothing but the number of
 
 
 class PopulationRun:
-    """Steps ``first`` to ``end`` of all cells. After :meth:`go`: ``final`` state, ``folds`` of measures, :meth:`traces`."""
+    """Steps of all cells from where ``carry`` stands to ``end``.
+
+    After :meth:`go`: ``final``, the state and folds to go on from, and ``buffers``, what was sampled: (record's prefix,
+    path) -> (samples, cells).
+    """
 
     def __init__(
         self,
         membrane: Membrane,
         protocol: ProtocolOnGrid,
-        state: State,
+        carry: Carry,
         measures: dict[str, Measure],
         records: list[Asked],
         dtype: Any,
         dt: float,
-        first: int,
         end: int,
         device: Any,
         execution: Execution,
         integrator: Integrator,
     ) -> None:
-        self.n, self.dt, self.first, self.end = int(state.v.shape[-1]), dt, first, end
+        self.n, self.dt, self.first, self.end = int(carry.state.v.shape[-1]), dt, int(carry.state.step), end
         self.dtype, self.device, self.records, self.measures = dtype, device, records, measures
         cast = lambda _, x: (
             np.asarray(x).astype(dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
         )
-        given = (map_declared(cast, membrane), state, map_declared(cast, protocol))
-        self.axes = state_per_cell(state)
+        given = (map_declared(cast, membrane), carry, map_declared(cast, protocol))
+        every = lambda tree: jax.tree.map(lambda x: True, tree)
+        self.axes = Carry(state_per_cell(carry.state), every(carry.folds), every(carry.folds_start))
         axes = (per_cell(membrane), self.axes, per_cell(protocol))
         values, self.structure = jax.tree.flatten(given)
         self.leaves = list(zip(values, jax.tree.leaves(axes), strict=True))
@@ -62,19 +66,13 @@ class PopulationRun:
         self.unroll = execution.unroll or (1 if cpu else whole)
         self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
         self.stop = threading.Event()
-        self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, state, self.axes)
-        self.folds: dict[str, Any] = {}
+        self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, carry, self.axes)
         self.buffers = {
-            (r.prefix, p): np.full((len(self._samples(r.every)), r.cells.size), np.nan, dtype)
+            (r.prefix, p): np.full((len(samples_between(r.every, self.first, end)), r.cells.size), np.nan, dtype)
             for r in records
             for p in r.paths
         }
         self.done, self.lock = 0, threading.Lock()
-
-    def _samples(self, every: int) -> np.ndarray:
-        """Steps at which a record is sampled."""
-        first = 0 if self.first == 0 else (self.first // every + 1) * every
-        return np.arange(first, self.end + 1, every)
 
     def _groups(self) -> Iterable[tuple[list[Asked], np.ndarray]]:
         """Cells that are recorded alike run together; a cell's bits do not depend on its company."""
@@ -112,15 +110,14 @@ class PopulationRun:
         full = cells.size == self.width
         index = place if full else np.concatenate([cells, np.full(self.width - cells.size, cells[-1])])
         leaves = [x[..., index] if mine else x for x, mine in self.leaves]
-        membrane, state, protocol = jax.tree.unflatten(self.structure, leaves)
+        membrane, carry, protocol = jax.tree.unflatten(self.structure, leaves)
         every = math.gcd(*(r.every for r in records)) if records else 1
         paths = tuple(dict.fromkeys(p for r in records for p in r.paths))
         chunk, room = self._chunk(every, len(paths))
         backend = self.device.platform
         with jax.default_device(self.device):
-            carry = begin(state, self.measures)
             advance = compiled(paths, room, backend, self.unroll, self.integrator)
-            step, samples = self.first, self._samples(every)
+            step, samples = self.first, samples_between(every, self.first, self.end)
             while step < self.end:
                 if self.stop.is_set():
                     return
@@ -137,17 +134,12 @@ class PopulationRun:
                 step = target
             if step % self.refresh:  # where an interval has just ended, its cells have been looked over
                 carry = finisher(backend)(membrane, carry)
-        for out, x, mine in zip(*map(jax.tree.leaves, (self.final, carry.state, self.axes)), strict=True):
+        for out, x, mine in zip(*map(jax.tree.leaves, (self.final, carry, self.axes)), strict=True):
             if mine:
                 out[..., place] = np.asarray(x)[..., : cells.size]
+        shared = lambda c: (c.state.step, c.state.lag)
         with self.lock:
-            if not self.folds:
-                self.folds = jax.tree.map(lambda x: np.empty((*x.shape[:-1], self.n), x.dtype), carry.folds)
-            self.final = State(
-                **{**vars(self.final), "step": np.asarray(carry.state.step), "lag": np.asarray(carry.state.lag)}
-            )
-        for out, x in zip(*map(jax.tree.leaves, (self.folds, carry.folds)), strict=True):
-            out[..., place] = np.asarray(x)[..., : cells.size]
+            self.final = eqx.tree_at(shared, self.final, tuple(np.asarray(x) for x in shared(carry)))
 
     def _chunk(self, every: int, variables: int) -> tuple[int, int]:
         """(steps, rows of samples) of one call."""
@@ -161,7 +153,7 @@ class PopulationRun:
             mine = due % r.every == 0
             if not mine.any():
                 continue
-            begin_row = int(np.searchsorted(self._samples(r.every), due[mine][0]))
+            begin_row = int(np.searchsorted(samples_between(r.every, self.first, self.end), due[mine][0]))
             into, columns = slice(begin_row, begin_row + int(mine.sum())), np.searchsorted(r.cells, cells)
             # neighbours, as they mostly are, are copied as a whole: several times faster
             side_by_side = columns[-1] - columns[0] == columns.size - 1
@@ -169,16 +161,7 @@ class PopulationRun:
             for p in r.paths:
                 self.buffers[r.prefix, p][into, where] = (rows[p] if mine.all() else rows[p][mine])[:, : cells.size]
 
-    def traces(self, known: dict[str, tuple[str, str]]) -> dict[str, Trace]:
-        found = {}
-        failed = np.asarray(self.final.failed_at)
-        # a failed cell went back to the start of its last interval: what was sampled since is no result
-        last_good = np.where(failed >= 0, (failed - 1) // self.refresh * self.refresh, LAST_STEP)
-        for r in self.records:
-            steps = self._samples(r.every)
-            bad = steps[:, None] > last_good[r.cells][None]
-            for p in r.paths:
-                values = self.buffers[r.prefix, p]
-                values[bad] = np.nan
-                found[r.prefix + p] = Trace(values, steps * self.dt, r.cells, *known[p])
-        return found
+
+def samples_between(every: int, first: int, end: int) -> np.ndarray:
+    """Steps at which a record is sampled in a run from step ``first`` to ``end``; the first of all belongs to it."""
+    return np.arange(0 if first == 0 else (first // every + 1) * every, end + 1, every)

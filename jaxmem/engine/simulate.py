@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.audit import audit, charge_moved
+from jaxmem.engine.checkpoint import Checkpoint, identity
 from jaxmem.engine.integrators import Integrator, Staggered
-from jaxmem.engine.interval import prepared
+from jaxmem.engine.interval import Carry, begin, prepared, refresh_steps
 from jaxmem.engine.measures import Measure, Plan, Result
 from jaxmem.engine.population_run import PopulationRun
 from jaxmem.engine.records import Record, variables_of
@@ -29,6 +30,7 @@ from jaxmem.engine.request import (
     whole_steps,
 )
 from jaxmem.engine.simulation import Measured, Simulation
+from jaxmem.engine.stretches import Stretches, host
 from jaxmem.membrane.check import check
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State, Status
@@ -49,6 +51,7 @@ def simulate(
     integrator: Integrator | None = None,
     precision: str | None = None,
     execution: Execution | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Simulation:
     """Advance every cell of ``membrane`` by ``duration`` ms in steps of ``dt`` ms.
@@ -58,6 +61,10 @@ def simulate(
     from :data:`jaxmem.MEASURES`, or objects). ``precision`` is "float32" or "float64"; None follows JAX. ``progress(done,
     total)`` is called with cell-steps, from the calling thread. Samples are at multiples of ``every`` counted from t = 0;
     the one at t = 0 itself belongs to a run that begins there.
+
+    ``changes`` are parameters that change in time (:class:`jaxmem.Schedule`, :class:`jaxmem.Drug`), ``integrator`` the
+    method (:class:`jaxmem.Staggered` if not given). With a ``checkpoint``, the same call made again after a kill goes on
+    where the last checkpoint was, to the same bits, and samples are kept on disk instead of in memory.
 
     Raises ValueError (all that is wrong with the membrane at once), or RuntimeError where a device is not there.
     KeyboardInterrupt ends the run within a fraction of a second.
@@ -87,20 +94,29 @@ def simulate(
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
-        state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
-        run = PopulationRun(
-            membrane, on_grid, state, folded, records, dtype, dt, first, first + steps, device, execution, method
-        )
+        carry = host(begin(prepared(membrane, state, on_grid, method), folded))
+        state = carry.state
+
+        def make(carry: Carry, end: int) -> PopulationRun:
+            return PopulationRun(membrane, on_grid, carry, folded, records, dtype, dt, end, device, execution, method)
+
+        mine = "" if checkpoint is None else identity(
+            membrane, protocol, carry, folded, [(r.prefix, r.paths, r.every, r.cells) for r in records],
+            dt, steps, method, np.dtype(dtype).name, device.platform, jax.__version__,
+        )  # fmt: skip
+        run = Stretches(make, carry, first + steps, records, checkpoint, mine)
         began = time.perf_counter()
         run.go(progress)
         seconds = time.perf_counter() - began
 
-    final = run.final
+    final = run.final.state
     before, after = _concentrations(membrane, state), _concentrations(membrane, final)
     result = Result(membrane, plan, charge_moved(state, final), before, after)
-    measured = _results(folded, run.folds, result, np.asarray(final.status) != Status.OK)
+    measured = _results(folded, run.final.folds, result, np.asarray(final.status) != Status.OK)
     drop = (lambda x: x[..., 0] if np.ndim(x) else x) if single else (lambda x: x)
     closed = audit(membrane, state, final)
+    traces = run.traces(known, dt, refresh_steps(dt))
+    run.close(checkpoint is not None and checkpoint.keep)
     state_out = lambda s: jax.tree.map(lambda x: jnp.asarray(drop(x)), s)
     return Simulation(
         membrane=membrane,
@@ -112,7 +128,7 @@ def simulate(
         dt=dt,
         duration=float(duration),
         precision=np.dtype(dtype).name,
-        recorded={k: dataclasses.replace(t, values=drop(t.values)) for k, t in run.traces(known).items()},
+        recorded={k: dataclasses.replace(t, values=drop(t.values)) for k, t in traces.items()},
         measured={k: dataclasses.replace(m, values=drop(m.values)) for k, m in measured.items()},
         audit=dataclasses.replace(closed, charge=drop(closed.charge), mass=drop(closed.mass)),
         info=_info(device, seconds, n, steps, run.threads),

@@ -11,8 +11,9 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,8 @@ def write_whole(path: Any, content: bytes, *, overwrite: bool = False) -> None:
 
     Raises what :func:`check_target` raises, and OSError where the disk is full; nothing is left behind then.
     """
-    target = check_target(path, overwrite)
-    temporary = target.parent / f".jaxmem-{secrets.token_hex(8)}.part"
-    try:
+
+    def write(temporary: Path) -> None:
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         try:
             _write(descriptor, content)
@@ -66,6 +66,37 @@ def write_whole(path: Any, content: bytes, *, overwrite: bool = False) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    _whole(path, write, len(content), overwrite)
+
+
+def build_whole(path: Any, build: Callable[[Path], None], size: int, *, overwrite: bool = False) -> None:
+    """The same for content that ``build`` makes on the disk: for what shall not be in memory as a whole.
+
+    ``size`` (bytes) is what it takes at the most; OSError, before anything is written, where the disk has less.
+    """
+
+    def write(temporary: Path) -> None:
+        if shutil.disk_usage(temporary.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        build(temporary)
+        digest = hashlib.sha256()
+        with temporary.open("r+b") as file:
+            for piece in _pieces(file, temporary.stat().st_size):
+                digest.update(piece)
+            file.seek(0, os.SEEK_END)
+            file.write(SEAL + digest.hexdigest().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    _whole(path, write, size, overwrite)
+
+
+def _whole(path: Any, write: Callable[[Path], None], size: int, overwrite: bool) -> None:
+    target = check_target(path, overwrite)
+    temporary = target.parent / f".jaxmem-{secrets.token_hex(8)}.part"
+    try:
+        write(temporary)
         if overwrite:
             os.replace(temporary, target)
         else:
@@ -73,8 +104,7 @@ def write_whole(path: Any, content: bytes, *, overwrite: bool = False) -> None:
         _sync(target.parent)
     except OSError as error:
         if error.errno in NO_ROOM:
-            size = f"{len(content) / 1e6:.1f} MB"
-            text = f"no room for the {size} of {path}: the disk, or a quota, is full; nothing was written"
+            text = f"no room for the {size / 1e6:.1f} MB of {path}: the disk, or a quota, is full; nothing was written"
             raise OSError(error.errno, text) from error
         raise
     finally:

@@ -1,7 +1,8 @@
 """The one module that knows h5py: tables of variables to the bytes of an HDF5 file, and back.
 
 The format is netCDF-4 as plain HDF5: dimensions are dimension scales of the root group, fill values are NaN. The bytes
-are made in memory, because HDF5 takes the process down when a disk is full. Everything above a few values is compressed
+are made in memory, because HDF5 takes the process down when a disk is full; of results that are large, on the disk, once
+it is known to have the room. Everything above a few values is compressed
 and carries a checksum per chunk.
 """
 
@@ -51,24 +52,46 @@ def image(
 ) -> bytes:
     """The bytes of a file with these variables (``group/name``), texts and attributes of groups ("/": of the file)."""
     with h5py.File("jaxmem", "w", driver="core", backing_store=False, block_size=2**22) as file:
-        file.attrs[MARK] = FORMAT
-        for name, coordinate in coordinates.items():
-            _write(file, name, coordinate, fill=False).make_scale(name)
-        for name, variable in variables.items():
-            dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f")
-            for axis, dim in enumerate(variable.dims):
-                dataset.dims[axis].attach_scale(file[dim])
-        for name, text in texts.items():
-            file.create_dataset(name, data=text, dtype=h5py.string_dtype())
-        for group, values in attributes.items():
-            here = file.require_group(group)
-            for name, value in values.items():
-                if isinstance(value, str) and len(value) > LONG:
-                    here.create_dataset(name, data=value, dtype=h5py.string_dtype())
-                else:
-                    here.attrs[name] = value
+        _fill(file, coordinates, variables, texts, attributes)
         file.flush()
         return file.id.get_file_image()
+
+
+def build(
+    path: Path,
+    coordinates: Mapping[str, Variable],
+    variables: Mapping[str, Variable],
+    texts: Mapping[str, str],
+    attributes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """The same in a file on disk, without a copy in memory: there must be room for it."""
+    with h5py.File(path, "w") as file:
+        _fill(file, coordinates, variables, texts, attributes)
+
+
+def _fill(
+    file: h5py.File,
+    coordinates: Mapping[str, Variable],
+    variables: Mapping[str, Variable],
+    texts: Mapping[str, str],
+    attributes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    file.attrs[MARK] = FORMAT
+    for name, coordinate in coordinates.items():
+        _write(file, name, coordinate, fill=False).make_scale(name)
+    for name, variable in variables.items():
+        dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f")
+        for axis, dim in enumerate(variable.dims):
+            dataset.dims[axis].attach_scale(file[dim])
+    for name, text in texts.items():
+        file.create_dataset(name, data=text, dtype=h5py.string_dtype())
+    for group, values in attributes.items():
+        here = file.require_group(group)
+        for name, value in values.items():
+            if isinstance(value, str) and len(value) > LONG:
+                here.create_dataset(name, data=value, dtype=h5py.string_dtype())
+            else:
+                here.attrs[name] = value
 
 
 def _write(file: h5py.File, name: str, variable: Variable, fill: bool) -> h5py.Dataset:

@@ -26,13 +26,15 @@ from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import layout as table
 from jaxmem.study.files import StoreError as StoreError
+from jaxmem.study.files import build_whole, write_whole
 from jaxmem.study.files import check_target as check_target
-from jaxmem.study.files import write_whole
-from jaxmem.study.hdf5 import Reader, image, opened
+from jaxmem.study.hdf5 import Reader, build, image, opened
 from jaxmem.study.provenance import provenance
 from jaxmem.study.summary import FileSummary as FileSummary
 from jaxmem.study.summary import summary as summary
 from jaxmem.study.tree import decode, encode
+
+IN_MEMORY = 512 * 2**20  # bytes of numbers; a larger file is made on the disk
 
 
 def save(
@@ -95,7 +97,12 @@ def save(
         "/": table.dataset_attributes(simulation, told),
         "provenance": {k: _attribute(v) for k, v in came_from.items()},
     }
-    write_whole(path, image(axes.coordinates, variables, texts, groups), overwrite=overwrite)
+    size = sum(v.values.nbytes for v in variables.values())
+    if size > IN_MEMORY:
+        write = lambda temporary: build(temporary, axes.coordinates, variables, texts, groups)
+        build_whole(path, write, size, overwrite=overwrite)
+    else:
+        write_whole(path, image(axes.coordinates, variables, texts, groups), overwrite=overwrite)
 
 
 def load(path: Any) -> Simulation:
