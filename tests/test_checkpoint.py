@@ -123,18 +123,18 @@ def test_large_results_are_written_without_a_copy_in_memory(tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_memory_is_flat_in_duration(tmp_path: Path) -> None:
-    """Four times as long, four times the samples (90 MB, 360 MB), the same memory."""
+    """Three times as long, three times the samples (180 MB, 530 MB), the same memory within what allocation varies by."""
     program = """
 import resource, sys
 import numpy as np
 import jaxmem as jm
 cells = jm.presets.pumped_neuron().with_parameters({"sodium.g": np.linspace(10.0, 60.0, 512)})
 record = jm.Record(("v", "na.inside", "k.inside"), every=0.25)
-sim = jm.simulate(cells, float(sys.argv[1]), precision="float32", record=record, checkpoint=jm.Checkpoint(sys.argv[2], every=2.0))
+sim = jm.simulate(cells, float(sys.argv[1]), precision="float32", record=record, checkpoint=jm.Checkpoint(sys.argv[2], every=0.5))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     peaks = []
-    for duration in (3600.0, 14_400.0):
+    for duration in (7200.0, 21_600.0):
         done = subprocess.run(
             [sys.executable, "-c", program, str(duration), str(tmp_path / f"{duration}")],
             capture_output=True,
@@ -142,4 +142,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         )
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout) / 1024)
-    assert peaks[1] < peaks[0] + 60, peaks
+    assert peaks[1] < peaks[0] + 90, peaks
