@@ -54,6 +54,10 @@ def cli() -> None:
 @click.option("--seed", type=click.IntRange(0), help="As --set population.seed=N.")
 @click.option("--precision", type=PRECISION, help="As --set run.precision=...")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to run (default: a GPU if there is one).")
+@click.option(
+    "--checkpoint", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    help="Keep a checkpoint every so many seconds in OUT.h5.checkpoint; the same line typed again goes on from the last one.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would run and how long; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--no-figure", is_flag=True, help="Do not draw the overview beside the result.")

@@ -1,6 +1,7 @@
 """``jaxmem simulate``: from an experiment file to a result, a figure and a table."""
 
 import pathlib
+import shutil
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from jaxmem.cli import errors
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.plan import planned
 from jaxmem.cli.terminal import Progress, console, size
+from jaxmem.engine.checkpoint import Checkpoint
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate as simulate_membrane
 from jaxmem.engine.simulation import Simulation
@@ -22,7 +24,7 @@ from jaxmem.study.problems import Override
 
 def simulate(
     experiment: str, output: str | None, settings: tuple[str, ...], cells: int | None, seed: int | None,
-    precision: str | None, device: str | None, dry_run: bool, overwrite: bool, no_figure: bool,
+    precision: str | None, device: str | None, checkpoint: float | None, dry_run: bool, overwrite: bool, no_figure: bool,
 ) -> None:  # fmt: skip
     target = pathlib.Path(output or pathlib.Path(experiment).with_suffix(".h5").name)
     picture = None if no_figure else target.with_suffix(".png")
@@ -38,6 +40,8 @@ def simulate(
         if value is not None:
             changes.append(Override(place, value, f"{option} {value}"))
     execution = Execution(device=find_device(device))
+    folder = target.with_name(f"{target.name}.checkpoint")
+    kept = None if checkpoint is None else Checkpoint(folder, every=checkpoint, keep=True)
     out = console()
     written = False
     with Progress() as progress:
@@ -50,15 +54,19 @@ def simulate(
                 progress.phase("Timing a trial")
                 told = planned(plan, execution, target)
             else:
-                result = _run(plan, execution, progress)
+                result = _run(plan, execution, progress, kept)
                 progress.phase("Writing")
                 _save(result, plan, target, overwrite)
                 written = True
+                if kept is not None:
+                    shutil.rmtree(folder)
                 progress.phase("Drawing")
                 drawn = picture is not None and _draw(result, plan, picture, target)
         except KeyboardInterrupt:
             done = f" at {progress.fraction:.0%}" if progress.fraction else ""
             text = f"interrupted; {target} is complete" if written else f"interrupted{done}; nothing written"
+            if kept is not None and folder.exists() and not written:
+                text += f"; the same line typed again goes on from the last checkpoint in {folder}"
             raise KeyboardInterrupt(text) from None
     if dry_run:
         out.print(report.pairs(told))
@@ -94,7 +102,7 @@ def _free(path: pathlib.Path, overwrite: bool) -> None:
         raise UserError(f"{error} (--overwrite replaces it)") from None
 
 
-def _run(plan: Experiment, execution: Execution, progress: Progress) -> Simulation:
+def _run(plan: Experiment, execution: Execution, progress: Progress, checkpoint: Checkpoint | None) -> Simulation:
     if plan.initial == "steady":
         progress.phase(f"Finding {plan.cells:,} steady states")
     setup = plan.build()
@@ -105,6 +113,7 @@ def _run(plan: Experiment, execution: Execution, progress: Progress) -> Simulati
         initial=setup.initial,
         execution=execution,
         progress=progress.run,
+        checkpoint=checkpoint,
         **setup.how,
     )
 
