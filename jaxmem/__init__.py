@@ -27,6 +27,8 @@ _HOME = {
     "GHKLeak": "jaxmem.membrane.channels",
     "HodgkinHuxleyPotassium": "jaxmem.membrane.channels",
     "HodgkinHuxleySodium": "jaxmem.membrane.channels",
+    "HodgkinHuxleyPotassiumStates": "jaxmem.membrane.channel_states",
+    "HodgkinHuxleySodiumStates": "jaxmem.membrane.channel_states",
     "Leak": "jaxmem.membrane.channels",
     "Linear": "jaxmem.membrane.mechanism",
     "Mechanism": "jaxmem.membrane.mechanism",
@@ -60,6 +62,8 @@ _HOME = {
     "Checkpoint": "jaxmem.engine.checkpoint",
     "Execution": "jaxmem.engine.request",
     "Integrator": "jaxmem.engine.integrators",
+    "RungeKutta4": "jaxmem.engine.runge_kutta",
+    "RushLarsen": "jaxmem.engine.rush_larsen",
     "Staggered": "jaxmem.engine.integrators",
     "MEASURES": "jaxmem.engine.measures",
     "Measure": "jaxmem.engine.measures",
@@ -96,9 +100,13 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures import Measure as Measure
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
+    from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.channel_states import HodgkinHuxleyPotassiumStates as HodgkinHuxleyPotassiumStates
+    from jaxmem.membrane.channel_states import HodgkinHuxleySodiumStates as HodgkinHuxleySodiumStates
     from jaxmem.membrane.channels import GHKLeak as GHKLeak
     from jaxmem.membrane.channels import HodgkinHuxleyPotassium as HodgkinHuxleyPotassium
     from jaxmem.membrane.channels import HodgkinHuxleySodium as HodgkinHuxleySodium

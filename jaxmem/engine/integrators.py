@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
+from jaxmem.engine.fluctuations import Draws
+from jaxmem.engine.relaxation import exchange, relaxation
 from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import Current, Rates, Scheme, States
 from jaxmem.membrane.membrane import Edge, Membrane
@@ -76,59 +78,35 @@ class Integrator(eqx.Module):
         """Step ``index`` of a run."""
 
 
-def relaxation(z: ArrayLike, signed: bool = False) -> tuple[jax.Array, jax.Array]:
-    """``(1 - exp(-z))/z``, the mean of a relaxing exponential over a step, and its lag ``(1 - mean)/z``.
-
-    From the Pade [2/3] form of exp(-z): L-stable, always between 0 and 1, within 1e-4 mV of the exact exponential at dt
-    0.025 ms. ``signed`` says that z may be negative (a negative slope conductance): there the form is reflected, by
-    mean(-z) = mean(z) exp(z), because its denominator has a zero at z = -3.64; it is accurate to z of about -1 and stays
-    positive and finite beyond.
-    """
-    top, low, lag = 60 + z * (6 + z), 60 + z * (36 + z * (9 + z)), 30 + z * (8 + z)
-    if signed:
-        back = z < 0
-        top = 60 + z * (z + jnp.where(back, -6.0, 6.0))
-        low = 60 + z * jnp.where(back, 24 + 3 * z, 36 + z * (9 + z))
-        lag = 30 + z * jnp.where(back, 2.0, 8 + z)
-    inverse = 1 / low
-    return inverse * top, inverse * lag
-
-
-def exchange(
-    x: dict[str, jax.Array], edges: list[Edge], dt: ArrayLike, baths: tuple[str, ...] = ()
-) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-    """Pairs exchange exactly, one pair after the other and back again: second order, sums kept, never negative.
-
-    ``edges``: ((a, b), (forward, backward)) in 1/ms. Where b is one of the ``baths``, backward is a gain of a per time,
-    whatever the bath holds. Returns what each holds afterwards and what each gained: summed apart, because in float32 the
-    difference of two contents is only as exact as the contents, not as what moved.
-    """
-    sweep = [(e, 0.5) for e in edges[:-1]] + [(e, 1.0) for e in edges[-1:]] + [(e, 0.5) for e in edges[-2::-1]]
-    gained = {name: jnp.zeros_like(amount) for name, amount in x.items()}
-    for ((a, b), (forward, backward)), part in sweep:
-        h = part * dt
-        rate, back = (forward, backward) if b in baths else (forward + backward, backward * x[b])
-        moved = h * relaxation(h * rate)[0] * (forward * x[a] - back)
-        x = {**x, a: x[a] - moved, b: x[b] + moved}
-        gained = {**gained, a: gained[a] - moved, b: gained[b] + moved}
-    return x, gained
-
-
 def advance_states(
-    membrane: Membrane, v: jax.Array, states: dict[str, States], env: Environment, h: ArrayLike
+    membrane: Membrane,
+    v: jax.Array,
+    states: dict[str, States],
+    env: Environment,
+    h: ArrayLike,
+    draws: Draws | None = None,
 ) -> dict[str, States]:
-    """The mechanisms' states h (ms) later, at voltage v."""
+    """The mechanisms' states h (ms) later, at voltage v; where channels are counted and ``draws`` given, with their noise."""
     new = {}
     for name in membrane.order:
         x = new[name] = dict(states[name])
         for key, rates in membrane.mechanisms[name].kinetics(v, states[name], env).items():
             if isinstance(rates, Scheme):
                 x.update(exchange({s: states[name][s] for s in rates.names}, list(rates.edges.items()), h)[0])
+                if rates.channels is not None and draws is not None:
+                    for (a, b), (forward, backward) in rates.edges.items():
+                        flow = forward * states[name][a] + backward * states[name][b]
+                        moved = draws.fluctuation(flow, forward + backward, rates.channels, rates.seed)
+                        x |= {a: x[a] - moved, b: x[b] + moved}
                 continue
             gain, rate = (
                 (rates.opening, rates.opening + rates.closing) if isinstance(rates, Rates) else (rates.gain, rates.rate)
             )
-            x[key] = x[key] + h * relaxation(h * rate)[0] * (gain - rate * x[key])
+            old = x[key]
+            x[key] = old + h * relaxation(h * rate)[0] * (gain - rate * old)
+            if isinstance(rates, Rates) and rates.channels is not None and draws is not None:
+                flow = rates.opening * (1 - old) + rates.closing * old
+                x[key] = x[key] + draws.fluctuation(flow, rate, rates.channels, rates.seed)
     return new
 
 
@@ -170,12 +148,17 @@ class Staggered(Integrator):
         """
         surroundings = Surroundings.of(held, moving)
         drive, rig = held.driver.drive(Moment(index, held.dt, held.cell), moving.v, moving.rig)
-        half = 0.5 * held.dt
+        half, lag = 0.5 * held.dt, moving.lag
+        draws = lambda first, second: Draws(index, held.cell, first, second)
         if isinstance(drive, Voltage):  # a jump of the command is between the two halves of the gates' step
-            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, moving.lag)
-            states = advance_states(held.membrane, held.whole(drive.start), states, surroundings.now, half)
+            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, lag, draws(lag, None))
+            states = advance_states(
+                held.membrane, held.whole(drive.start), states, surroundings.now, half, draws(None, half)
+            )
         else:
-            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, moving.lag + half)
+            states = advance_states(
+                held.membrane, moving.v, moving.states, surroundings.now, lag + half, draws(lag, half)
+            )
         return move(held, moving, surroundings, drive, states, states, half, rig)
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
+from jaxmem.engine.fluctuations import Draws
 from jaxmem.engine.integrators import (
     Held,
     Integrator,
@@ -51,8 +52,8 @@ def begin(state: State, measures: dict[str, Measure]) -> Carry:
 
 def collocated(membrane: Membrane, state: State) -> Point:
     """All parts of the state at the time of v, to second order: for samples and for other integrators."""
-    env = membrane.environment(state.book)
-    return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag), state.book)
+    env, draws = membrane.environment(state.book), Draws(jnp.asarray(state.step), state.cell, state.lag, None)
+    return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag, draws), state.book)
 
 
 def prepared(membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator) -> State:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from jaxmem.engine.fluctuations import refuse_fluctuations
 from jaxmem.engine.integrators import Happened, Held, Integrator, Moving
 from jaxmem.membrane.mechanism import Current
 from jaxmem.membrane.state import Point
@@ -27,6 +28,7 @@ class RungeKutta4(Integrator):
 
     def step(self, held: Held, moving: Moving, index: jax.Array) -> tuple[Moving, Happened]:
         m, dt = held.membrane, held.dt
+        refuse_fluctuations(m, moving.v, moving.states, held.environment)
         drive, rig = held.driver.drive(Moment(index, dt, held.cell), moving.v, moving.rig)
         start = Point(moving.v, moving.states, moving.pending)
         zero = jax.tree.map(jnp.zeros_like, start)

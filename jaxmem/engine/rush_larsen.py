@@ -11,6 +11,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from jaxmem.engine.fluctuations import Draws
 from jaxmem.engine.integrators import Happened, Held, Integrator, Moving, Surroundings, advance_states, move
 from jaxmem.rig.drive import Moment, Voltage
 
@@ -25,5 +26,7 @@ class RushLarsen(Integrator):
         surroundings = Surroundings.of(held, moving)
         drive, rig = held.driver.drive(Moment(index, held.dt, held.cell), moving.v, moving.rig)
         v = held.whole(drive.start) if isinstance(drive, Voltage) else moving.v
-        after = advance_states(held.membrane, v, moving.states, surroundings.now, held.dt)
+        after = advance_states(
+            held.membrane, v, moving.states, surroundings.now, held.dt, Draws(index, held.cell, None, held.dt)
+        )
         return move(held, moving, surroundings, drive, moving.states, after, jnp.zeros_like(moving.lag), rig)

@@ -13,7 +13,7 @@ from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import Current, Mechanism, Number, Rates, States, parameter
 
 
-def _ohmic(v: jax.Array, g: jax.Array, e: Number | None, ion: str, env: Environment) -> dict[str, Current]:
+def ohmic(v: jax.Array, g: jax.Array, e: Number | None, ion: str, env: Environment) -> dict[str, Current]:
     """``g (v - e)``, with the Nernst potential of the ion where e is not fixed."""
     return {ion: Current(g * (v - (env.e[ion] if e is None else e)), g)}
 
@@ -29,7 +29,7 @@ class Leak(Mechanism):
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius)
-        return _ohmic(v, g, self.e, self.ion, env)
+        return ohmic(v, g, self.e, self.ion, env)
 
 
 class GHKLeak(Mechanism):
@@ -71,7 +71,7 @@ class HodgkinHuxleySodium(Mechanism):
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius) * states["m"] ** 3 * states["h"]
-        return _ohmic(v, g, self.e, self.ion, env)
+        return ohmic(v, g, self.e, self.ion, env)
 
 
 class HodgkinHuxleyPotassium(Mechanism):
@@ -91,7 +91,7 @@ class HodgkinHuxleyPotassium(Mechanism):
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius) * states["n"] ** 4
-        return _ohmic(v, g, self.e, self.ion, env)
+        return ohmic(v, g, self.e, self.ion, env)
 
 
 class TraubMilesSodium(Mechanism):
@@ -120,7 +120,7 @@ class TraubMilesSodium(Mechanism):
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius) * states["m"] ** 3 * states["h"]
-        return _ohmic(v, g, self.e, self.ion, env)
+        return ohmic(v, g, self.e, self.ion, env)
 
 
 class TraubMilesPotassium(Mechanism):
@@ -142,4 +142,4 @@ class TraubMilesPotassium(Mechanism):
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius) * states["n"] ** 4
-        return _ohmic(v, g, self.e, self.ion, env)
+        return ohmic(v, g, self.e, self.ion, env)

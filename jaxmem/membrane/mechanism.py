@@ -45,10 +45,16 @@ def parameter(unit: str, description: str, *, default: Any = dataclasses.MISSING
 
 
 class Rates(eqx.Module):
-    """A gate: dx/dt = opening (1 - x) - closing x, rates in 1/ms."""
+    """A gate: dx/dt = opening (1 - x) - closing x, rates in 1/ms.
+
+    With a number of ``channels`` it fluctuates: the noise has the variance ``(opening (1 - x) + closing x)/channels`` per
+    ms, as of so many independent channels that have this one gate. ``seed`` keys the draws (a whole number).
+    """
 
     opening: ArrayLike
     closing: ArrayLike
+    channels: ArrayLike | None = None
+    seed: ArrayLike = 0
 
 
 class Linear(eqx.Module):
@@ -59,9 +65,17 @@ class Linear(eqx.Module):
 
 
 class Scheme(eqx.Module):
-    """States that exchange: ``{(a, b): (forward, backward)}`` in 1/ms. Their sum is conserved to round-off."""
+    """States that exchange: ``{(a, b): (forward, backward)}`` in 1/ms. Their sum is conserved to round-off.
+
+    With a number of ``channels`` each exchange fluctuates with the variance ``(forward a + backward b)/channels`` per ms
+    (R. F. Fox & Y. Lu (1994), Phys Rev E 49:3421, doi:10.1103/PhysRevE.49.3421; per pair of states as P. Orio & D. Soudry
+    (2012), PLoS ONE 7:e36670, doi:10.1371/journal.pone.0036670; occupancies are not kept within 0 and 1). ``seed`` keys
+    the draws (a whole number). Integrators of fixed steps only.
+    """
 
     edges: dict[tuple[str, str], tuple[ArrayLike, ArrayLike]]
+    channels: ArrayLike | None = None
+    seed: ArrayLike = 0
 
     @property
     def names(self) -> tuple[str, ...]:
