@@ -61,6 +61,7 @@ _HOME = {
     "Run": "jaxmem.engine.integrate",
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
+    "measure_trace": "jaxmem.engine.measures.traces",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.integrate import integrate as integrate
     from jaxmem.engine.measures import MEASURES as MEASURES
     from jaxmem.engine.measures import Measure as Measure
+    from jaxmem.engine.measures.traces import measure_trace as measure_trace
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
     from jaxmem.engine.simulate import simulate as simulate

@@ -36,6 +36,16 @@ class Moving(eqx.Module):
     lag: jax.Array
 
 
+class Happened(eqx.Module):
+    """What else came of a step: who spiked, and the charge moved (nC/cm^2) per species, outward positive.
+
+    ``flow["electrode"]`` is what the electrode brought in, positive depolarises.
+    """
+
+    spiked: jax.Array
+    flow: Accounts
+
+
 class Held(eqx.Module):
     """What stands still within a refresh interval: the membrane, the book at its start, the environment at its middle."""
 
@@ -126,8 +136,8 @@ def transferred(membrane: Membrane, edges: list[Edge], book: Accounts, flow: Acc
     return {p: x * per_depth[p.split("|")[0]] for p, x in gained.items()}
 
 
-def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.Array]:
-    """One step of the default integrator; also whether each cell spiked (upward through 0 mV).
+def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, Happened]:
+    """One step of the default integrator; also whether each cell spiked (upward through 0 mV) and what flowed.
 
     States first, by what they lag plus dt/2 (so that a collocated start and a change of dt need no special case), then v
     from C dv/dt = stimulus - I(v) linearised at v, then the charges: the mean current over the step is value + slope*
@@ -157,6 +167,7 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     mean, lag = relaxation(z, signed=True)
     excursion = jax.lax.optimization_barrier(push * lag)
     flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": drive}.items()}
+    crossed = dict(flow)
     change = push * mean + moving.v_low
     v = moving.v + change
 
@@ -168,7 +179,7 @@ def staggered(held: Held, moving: Moving, step: jax.Array) -> tuple[Moving, jax.
     spiked = (moving.v < 0) & (v >= 0)
     states = {name: m.mechanisms[name].events(spiked, states[name]) for name in m.order}
     # v + v_low loses nothing; v alone in float32 would lose 7 nC/cm2 a minute at rest
-    return Moving(v, change - (v - moving.v), states, pending, last, 0.5 * dt), spiked
+    return Moving(v, change - (v - moving.v), states, pending, last, 0.5 * dt), Happened(spiked, crossed)
 
 
 def _mean_over_step(current: Current, excursion: jax.Array) -> ArrayLike:

@@ -81,8 +81,9 @@ def _run_steps(
 
     def step(held: Held, changing: tuple[Moving, dict[str, Any], jax.Array]) -> tuple[Moving, dict[str, Any]]:
         moving, folds, index = changing
-        after, spiked = staggered(held, moving, index)
-        view = StepView(moving.v, after.v, moving.v_low, after.v_low, spiked, index, held.dt)
+        after, happened = staggered(held, moving, index)
+        seen = (moving.v, after.v, moving.v_low, after.v_low, happened.spiked, index, held.dt, happened.flow)
+        view = StepView(*seen)
         return after, {name: measures[name].update(fold, view) for name, fold in folds.items()}
 
     moving = Moving(s.v, s.v_low, s.states, s.pending, s.last, s.lag)

@@ -137,13 +137,14 @@ class PopulationRun:
         for out, x, mine in zip(*map(jax.tree.leaves, (self.final, carry.state, self.axes)), strict=True):
             if mine:
                 out[..., place] = np.asarray(x)[..., : cells.size]
+        folds = {name: self.measures[name].kept(fold) for name, fold in carry.folds.items()}
         with self.lock:
             if not self.folds:
-                self.folds = jax.tree.map(lambda x: np.empty((*x.shape[:-1], self.n), x.dtype), carry.folds)
+                self.folds = jax.tree.map(lambda x: np.empty((*x.shape[:-1], self.n), x.dtype), folds)
             self.final = State(
                 **{**vars(self.final), "step": np.asarray(carry.state.step), "lag": np.asarray(carry.state.lag)}
             )
-        for out, x in zip(*map(jax.tree.leaves, (self.folds, carry.folds)), strict=True):
+        for out, x in zip(*map(jax.tree.leaves, (self.folds, folds)), strict=True):
             out[..., place] = np.asarray(x)[..., : cells.size]
 
     def _chunk(self, every: int, variables: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -41,7 +41,7 @@ def simulate(
     stimulus: Stimulus | None = None,
     initial: State | None = None,
     record: Record | Sequence[Record] = (),
-    measures: Sequence[str | Measure] | dict[str, Measure] = (),
+    measures: Sequence[str | Measure] | Mapping[str, str | Measure] = (),
     precision: str | None = None,
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -49,10 +49,10 @@ def simulate(
     """Advance every cell of ``membrane`` by ``duration`` ms in steps of ``dt`` ms.
 
     ``initial`` is a state to go on from (``Simulation.final_state``, :func:`jaxmem.resting_state`); without it the cells
-    start at ``initial_v`` with steady gates. ``record`` says what is sampled, ``measures`` what is folded on the way (names
-    from :data:`jaxmem.MEASURES`, or objects). ``precision`` is "float32" or "float64"; None follows JAX. ``progress(done,
-    total)`` is called with cell-steps, from the calling thread. Samples are at multiples of ``every`` counted from t = 0;
-    the one at t = 0 itself belongs to a run that begins there.
+    start at ``initial_v`` with steady gates. ``record`` says what is sampled, ``measures`` what is folded on the way: names
+    (of :data:`jaxmem.MEASURES`, eFEL's, or ``module:name``), objects, or a dict that names them. ``precision`` is "float32"
+    or "float64"; None follows JAX. ``progress(done, total)`` is called with cell-steps, from the calling thread. Samples
+    are at multiples of ``every`` counted from t = 0; the one at t = 0 itself belongs to a run that begins there.
 
     Raises ValueError (all that is wrong with the membrane at once), or RuntimeError where a device is not there.
     KeyboardInterrupt ends the run within a fraction of a second.
@@ -134,7 +134,8 @@ def _results(
     for name, measure in measures.items():
         values = measure.result(folds.get(name), run)
         for key, x in values.items() if isinstance(values, dict) else [("", values)]:
-            shown = np.where(failed, np.nan, np.broadcast_to(np.asarray(x, np.float64), failed.shape))
+            whole = np.asarray(x, np.float64)
+            shown = np.where(failed, np.nan, np.broadcast_to(whole, (*whole.shape[:-1], failed.size)))
             found[f"{name}.{key}" if key else name] = Measured(
                 shown, measure.unit, f"{measure.description}{f' of {key}' if key else ''}"
             )
