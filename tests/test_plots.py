@@ -60,7 +60,7 @@ def single(full):
         recorded={
             k: dataclasses.replace(t, values=t.values[:, 0], cells=t.cells[:1]) for k, t in full.recorded.items()
         },
-        measured={k: dataclasses.replace(m, values=m.values[0]) for k, m in full.measured.items()},
+        measured={k: dataclasses.replace(m, values=m.values[..., 0]) for k, m in full.measured.items()},
     )
 
 

@@ -135,6 +135,8 @@ def _results(
         values = measure.result(folds.get(name), run)
         for key, x in values.items() if isinstance(values, dict) else [("", values)]:
             whole = np.asarray(x, np.float64)
+            if whole.ndim > 2 or (whole.ndim and whole.shape[-1] not in (1, failed.size)):
+                raise ValueError(f"the measure {name!r} gave {whole.shape}; (cells,) or (entries, cells) is wanted")
             shown = np.where(failed, np.nan, np.broadcast_to(whole, (*whole.shape[:-1], failed.size)))
             found[f"{name}.{key}" if key else name] = Measured(
                 shown, measure.unit, f"{measure.description}{f' of {key}' if key else ''}"

@@ -4,7 +4,7 @@
 something more.
 """
 
-from jaxmem.engine.measures.base import Measure, Plan, Result, Samples, StepView, Values, Windowed
+from jaxmem.engine.measures.base import GRID, Measure, Plan, Result, Samples, StepView, Values, Windowed, filled
 from jaxmem.engine.measures.clamp import PeakInwardCurrent, PeakOutwardCurrent, SteadyCurrent
 from jaxmem.engine.measures.detect import Spikes
 from jaxmem.engine.measures.efel import EFEL

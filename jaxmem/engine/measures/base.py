@@ -17,6 +17,15 @@ from jaxmem.membrane.membrane import Membrane
 BEYOND = 2**30  # a step that no run reaches
 
 
+GRID = "jaxmem_grid"  # metadata of fields that on_grid fills in
+
+
+def filled(default: Any = 0, static: bool = False) -> Any:
+    """A field that ``on_grid`` fills in, not the user."""
+    how: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
+    return eqx.field(static=static, metadata={GRID: True}, **how)
+
+
 class StepView(eqx.Module):
     """What a measure sees of a step from ``step*dt`` to ``(step + 1)*dt``.
 
@@ -134,7 +143,7 @@ class Windowed(Measure):
 
     window: tuple[Any, Any] | None = parameter("ms", "start and stop of what is looked at", default=None)
     stretch: str = eqx.field(static=True, default="during")
-    steps: tuple[Any, Any] = (0, 0)
+    steps: tuple[Any, Any] = filled((0, 0))
 
     def __check_init__(self) -> None:
         if self.stretch not in ("run", "before", "during", "after"):

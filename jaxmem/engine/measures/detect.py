@@ -133,3 +133,9 @@ def put(rows: jax.Array, index: jax.Array, x: jax.Array, where: jax.Array) -> ja
         lambda r: r,
         rows,
     )
+
+
+def at_least_one(name: str, number: int) -> None:
+    """ValueError for what is no whole number of at least 1."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} is a whole number of at least 1; found {number!r}")

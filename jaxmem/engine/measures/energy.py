@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.engine.measures.base import Measure, Plan, Result, StepView, Total
+from jaxmem.engine.measures.base import Measure, Plan, Result, StepView, Total, filled
 from jaxmem.engine.measures.detect import Peak, Spikes
 from jaxmem.membrane.mechanism import parameter
 from jaxmem.units import AVOGADRO, FARADAY
@@ -96,7 +96,7 @@ class ATPPerSpike(Spikes):
     unit, description = "pmol/cm^2", "ATP to undo a spike's excess entry of its carrier"
     species: str = eqx.field(static=True, kw_only=True)
     per_atp: float = parameter("1", "ions that an ATP pumps out", default=3.0, positive=True)
-    rest: tuple[Any, Any] = (0, 0)
+    rest: tuple[Any, Any] = filled((0, 0))
 
     def on_grid(self, plan: Plan) -> "ATPPerSpike":
         first, last = plan.before if plan.onset is not None else (plan.start, plan.start)

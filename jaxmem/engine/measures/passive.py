@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.engine.measures.base import Average, Measure, Plan, Result, Samples, StepView, Total, wide
+from jaxmem.engine.measures.base import Average, Measure, Plan, Result, Samples, StepView, Total, filled, wide
 from jaxmem.membrane.mechanism import parameter
 
 
@@ -31,7 +31,7 @@ def steady_samples(plan: Plan) -> Samples:
 class _Mean(Measure):
     """Base of a mean over samples."""
 
-    samples: Samples = eqx.field(default_factory=Samples)
+    samples: Samples = filled(Samples)
 
     def init(self, v: jax.Array) -> Average:
         return self.samples.begin(v)
@@ -78,9 +78,9 @@ class Answer(eqx.Module):
 class _Step(Measure):
     """Base of what compares the steady state in a step with the base before it."""
 
-    base: Samples = eqx.field(default_factory=Samples)
-    steady: Samples = eqx.field(default_factory=Samples)
-    onset: Any = 0
+    base: Samples = filled(Samples)
+    steady: Samples = filled(Samples)
+    onset: Any = filled()
 
     def on_grid(self, plan: Plan) -> "_Step":
         onset = plan.sample(plan.during[0])
@@ -123,7 +123,7 @@ class VoltageDeflection(_Mean):
     less the mean of all before the stimulus. It depends on dt."""
 
     unit, description = "mV", "voltage near the end of the stimulus less the mean before it"
-    base: Samples = eqx.field(default_factory=Samples)
+    base: Samples = filled(Samples)
 
     def on_grid(self, plan: Plan) -> "VoltageDeflection":
         (start, onset), first = plan.before, plan.step(plan.start)
@@ -146,12 +146,12 @@ class VoltageDeflection(_Mean):
 class InputResistance(_Step):
     """Deflection of the voltage over the current that causes it, of the whole cell: ``(steady - base)/(I_steady - I_base)``.
 
-    The current is the electrode's, mean over the same two stretches, times the area; with ``current`` (nA) it is that
+    The current is the electrode's, mean over the same two stretches, times the area; with ``current`` (pA) it is that
     number instead, so that a voltage trace is enough. NaN where no current flows.
     """
 
     unit, description = "MOhm", "input resistance, from the steady state in the stimulus"
-    current: float | None = parameter("nA", "current step into the cell; measured if it is not given", default=None)
+    current: float | None = parameter("pA", "current step into the cell; measured if it is not given", default=None)
 
     def init(self, v: jax.Array) -> Answer:
         none = Total.zero(v) if self.current is None else None
@@ -168,7 +168,7 @@ class InputResistance(_Step):
 
     def result(self, fold: Answer, run: Result) -> np.ndarray:
         if self.current is not None or fold.base_charge is None or fold.steady_charge is None:
-            picoampere = 1e3 * np.asarray(self.current, float)
+            picoampere = np.asarray(self.current, float)
         else:
             assert run.membrane is not None, "a trace has no flow"
             lengths = [(self.base.stop - 1 - self.base.start), (self.steady.stop - self.steady.start)]
@@ -201,8 +201,8 @@ class TimeConstant(Measure):
 
     unit, description = "ms", "time constant of the decay after the stimulus"
     after: tuple[Any, Any] = parameter("ms", "stretch after the stimulus' end that is fitted", default=(1.0, 10.0))
-    samples: Samples = eqx.field(default_factory=Samples)
-    onset: Any = 0
+    samples: Samples = filled(Samples)
+    onset: Any = filled()
 
     def on_grid(self, plan: Plan) -> "TimeConstant":
         start, stop = (plan.sample(plan.during[1] + float(x)) for x in self.after)

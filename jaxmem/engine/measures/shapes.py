@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.engine.measures.base import Average, Plan, Result, Samples, StepView, Windowed, wide
-from jaxmem.engine.measures.detect import Gathered, Peak, follow
+from jaxmem.engine.measures.base import Average, Plan, Result, Samples, StepView, Windowed, filled, wide
+from jaxmem.engine.measures.detect import Gathered, Peak, at_least_one, follow
 from jaxmem.engine.measures.passive import base_samples
 from jaxmem.membrane.mechanism import parameter
 
@@ -66,6 +66,7 @@ class Shape(Windowed):
     def __check_init__(self) -> None:
         if self.of not in ("mean", "first", "last", "each"):
             raise ValueError(f"of spikes there is told the 'mean', 'first', 'last' or 'each'; found {self.of!r}")
+        at_least_one("count", self.count)
 
     def none(self, v: jax.Array) -> Gathered:
         return Gathered.none(v, self.of, self.count)
@@ -156,7 +157,7 @@ class SpikeWidth(Shape):
     slope: float = parameter("mV/ms", "slope at which a spike begins", default=10.0)
     reach: float = eqx.field(static=True, default=3.0)
     nearest: bool = eqx.field(static=True, default=False)
-    rows: int = eqx.field(static=True, default=0)
+    rows: int = filled(static=True)
 
     def on_grid(self, plan: Plan) -> "SpikeWidth":
         return dataclasses.replace(super().on_grid(plan), rows=int(np.ceil(self.reach / plan.dt)) + 2)
@@ -236,7 +237,7 @@ class Afterhyperpolarisation(Shape):
 
     description = "depth of the minimum after the spikes"
     below: str = eqx.field(static=True, default="rest")
-    resting: Samples = eqx.field(default_factory=Samples)
+    resting: Samples = filled(Samples)
 
     def __check_init__(self) -> None:
         if self.below not in ("rest", "peak", "zero"):

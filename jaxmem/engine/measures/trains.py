@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.measures.base import Result, StepView, wide
-from jaxmem.engine.measures.detect import Event, Peak, Spikes, put
+from jaxmem.engine.measures.detect import Event, Peak, Spikes, at_least_one, put
 from jaxmem.membrane.mechanism import parameter
 
 
@@ -19,35 +19,32 @@ class Counted(eqx.Module):
     count: jax.Array
 
 
-class SpikeCount(Spikes):
+class _Counting(Spikes):
+    """Base of what only needs the number of spikes."""
+
+    def init(self, v: jax.Array) -> Counted:
+        return Counted(self.look(v), jnp.zeros(v.shape, jnp.int32))
+
+    def update(self, fold: Counted, view: StepView) -> Counted:
+        peak, event = self.find(fold.peak, view)
+        return Counted(peak, fold.count + event.happened.astype(jnp.int32))
+
+
+class SpikeCount(_Counting):
     """Spikes in the whole run unless told otherwise."""
 
     unit, description = "1", "number of spikes"
     stretch: str = eqx.field(static=True, default="run")
 
-    def init(self, v: jax.Array) -> Counted:
-        return Counted(self.look(v), jnp.zeros(v.shape, jnp.int32))
-
-    def update(self, fold: Counted, view: StepView) -> Counted:
-        peak, event = self.find(fold.peak, view)
-        return Counted(peak, fold.count + event.happened.astype(jnp.int32))
-
     def result(self, fold: Counted, run: Result) -> np.ndarray:
         return wide(fold.count)
 
 
-class FiringRate(Spikes):
+class FiringRate(_Counting):
     """Spikes during the stimulus over its duration (of the whole run where there is no stimulus)."""
 
     unit, description = "Hz", "spikes per second during the stimulus"
     stretch: str = eqx.field(static=True, default="during")
-
-    def init(self, v: jax.Array) -> Counted:
-        return Counted(self.look(v), jnp.zeros(v.shape, jnp.int32))
-
-    def update(self, fold: Counted, view: StepView) -> Counted:
-        peak, event = self.find(fold.peak, view)
-        return Counted(peak, fold.count + event.happened.astype(jnp.int32))
 
     def result(self, fold: Counted, run: Result) -> np.ndarray:
         first, last = self.span(run.plan)
@@ -242,6 +239,9 @@ class BurstCount(Spikes):
     gap: float = parameter("ms", "longest interval within a burst", default=10.0, positive=True)
     least: int = eqx.field(static=True, default=3)
 
+    def __check_init__(self) -> None:
+        at_least_one("least", self.least)
+
     def init(self, v: jax.Array) -> tuple[Marks, jax.Array, jax.Array]:
         none = jnp.zeros(v.shape, jnp.int32)
         return Marks.none(self.look(v), v), none, none
@@ -276,6 +276,9 @@ class SpikeTimes(Spikes):
 
     unit, description = "ms", "times of the spikes"
     count: int = eqx.field(static=True, default=20)
+
+    def __check_init__(self) -> None:
+        at_least_one("count", self.count)
 
     def init(self, v: jax.Array) -> Times:
         rows = (self.count, *v.shape)
