@@ -5,6 +5,7 @@ capacitor, so let a window begin after the transient.
 """
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.engine.measures.base import Plan, Result, StepView, Total, Windowed, wide
+from jaxmem.engine.measures.base import BEYOND, Plan, Result, StepView, Total, Windowed, wide
 
 
 class _Current(Windowed):
@@ -22,7 +23,8 @@ class _Current(Windowed):
 
     def on_grid(self, plan: Plan) -> "_Current":
         start, stop = self.span(plan)
-        return dataclasses.replace(self, steps=(plan.sample(start), plan.sample(stop + 1e-5 * plan.dt)))
+        last = np.int32(min(math.floor(stop / plan.dt + 1e-6), BEYOND))
+        return dataclasses.replace(self, steps=(plan.sample(start), last))
 
     def init(self, v: jax.Array) -> Any:
         return jnp.full_like(v, jnp.nan)
