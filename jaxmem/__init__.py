@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "electrochemistry": "jaxmem.electrochemistry",
     "experiment": "jaxmem.study.experiment",
+    "measures": "jaxmem.engine.measures",
     "presets": "jaxmem.membrane.presets",
     "units": "jaxmem.units",
 }
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.engine import measures as measures
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.integrate import Run as Run
     from jaxmem.engine.integrate import integrate as integrate

@@ -186,6 +186,10 @@ def test_a_resistor_and_a_capacitor(precision: str) -> None:
     np.testing.assert_allclose(found["time_constant"], 1.0 / g, rtol=20 * close)
     np.testing.assert_allclose(found["voltage_base"], -65.0, rtol=1e-6)
     np.testing.assert_allclose(found["steady_voltage"], -65.0 - 1.0 / g, rtol=1e-5)
+    again = traced(cell, 460.0, -1.0, 100.0, 400.0, precision=precision, record=(),
+                   measures={"half": jm.measures.SteadyVoltage(window=(100.0, 110.0))})  # fmt: skip
+    swing = np.exp(-9.0 * g) - np.exp(-10.0 * g)  # mean of an exponential over the last of ten ms, g = 1/tau
+    np.testing.assert_allclose(again.measures["half"], -65.0 - (1 - swing / g) / g, rtol=2e-4)
     assert (abs(found["sag_amplitude"]) < 1e-3).all() and (abs(found["sag_ratio"]) < 1e-4).all()
 
 

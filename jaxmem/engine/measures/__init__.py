@@ -25,6 +25,7 @@ from jaxmem.engine.measures.shapes import (
     SpikeThreshold,
     SpikeWidth,
 )
+from jaxmem.engine.measures.traces import measure_trace as of_trace
 from jaxmem.engine.measures.trains import (
     Adaptation,
     BurstCount,

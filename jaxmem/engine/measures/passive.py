@@ -2,6 +2,7 @@
 
 The base is the mean of the samples in the last tenth of the time before the stimulus, its onset included; the steady
 state that of the samples in the last tenth of the stimulus, its end excluded. Both are eFEL's where the run starts at 0.
+With ``window`` another stretch than the stimulus counts as the step.
 """
 
 import dataclasses
@@ -28,7 +29,17 @@ def steady_samples(plan: Plan) -> Samples:
     return Samples(plan.sample(stop - 0.1 * (stop - start)), plan.sample(stop), plan.step(plan.start))
 
 
-class _Mean(Measure):
+class _OfStep(Measure):
+    """Base of measures of a current step: the stimulus, or what ``window`` (start and stop, ms) says is the step."""
+
+    window: tuple[Any, Any] | None = parameter("ms", "start and stop of the step", default=None)
+
+    def seen(self, plan: Plan) -> Plan:
+        """The run with this step for its stimulus."""
+        return plan if self.window is None else plan._replace(onset=float(self.window[0]), offset=float(self.window[1]))
+
+
+class _Mean(_OfStep):
     """Base of a mean over samples."""
 
     samples: Samples = filled(Samples)
@@ -49,7 +60,7 @@ class VoltageBase(_Mean):
     unit, description = "mV", "mean voltage in the last tenth before the stimulus"
 
     def on_grid(self, plan: Plan) -> "VoltageBase":
-        return dataclasses.replace(self, samples=base_samples(plan))
+        return dataclasses.replace(self, samples=base_samples(self.seen(plan)))
 
 
 class SteadyVoltage(_Mean):
@@ -58,7 +69,7 @@ class SteadyVoltage(_Mean):
     unit, description = "mV", "mean voltage in the last tenth of the stimulus"
 
     def on_grid(self, plan: Plan) -> "SteadyVoltage":
-        return dataclasses.replace(self, samples=steady_samples(plan))
+        return dataclasses.replace(self, samples=steady_samples(self.seen(plan)))
 
 
 class Answer(eqx.Module):
@@ -75,7 +86,7 @@ class Answer(eqx.Module):
         return self.steady.number - self.base.number
 
 
-class _Step(Measure):
+class _Step(_OfStep):
     """Base of what compares the steady state in a step with the base before it."""
 
     base: Samples = filled(Samples)
@@ -83,6 +94,7 @@ class _Step(Measure):
     onset: Any = filled()
 
     def on_grid(self, plan: Plan) -> "_Step":
+        plan = self.seen(plan)
         onset = plan.sample(plan.during[0])
         return dataclasses.replace(self, base=base_samples(plan), steady=steady_samples(plan), onset=onset)
 
@@ -126,6 +138,7 @@ class VoltageDeflection(_Mean):
     base: Samples = filled(Samples)
 
     def on_grid(self, plan: Plan) -> "VoltageDeflection":
+        plan = self.seen(plan)
         (start, onset), first = plan.before, plan.step(plan.start)
         end = int(plan.step(plan.during[1])) + 1
         return dataclasses.replace(
@@ -192,7 +205,7 @@ class Line(eqx.Module):
     xy: jax.Array
 
 
-class TimeConstant(Measure):
+class TimeConstant(_OfStep):
     """Membrane time constant from the decay after the stimulus: log|v - v at its onset| falls as -t/tau.
 
     Least squares over the samples from ``after[0]`` (included) to ``after[1]`` ms after the stimulus' end; as eFEL's
@@ -205,6 +218,7 @@ class TimeConstant(Measure):
     onset: Any = filled()
 
     def on_grid(self, plan: Plan) -> "TimeConstant":
+        plan = self.seen(plan)
         start, stop = (plan.sample(plan.during[1] + float(x)) for x in self.after)
         samples = Samples(start, stop, plan.step(plan.start))
         return dataclasses.replace(self, samples=samples, onset=plan.sample(plan.during[0]))

@@ -149,8 +149,10 @@ class SpikeWidth(Shape):
     """Width at half height, half-way from where the spike begins to its peak, both flanks interpolated linearly.
 
     ``nearest`` takes the sample nearest to half height on either flank instead, which is eFEL's AP_duration_half_width. The
-    last ``reach`` ms are kept in mind to find the rising flank; a spike that takes longer from beginning to peak has no
-    width. (eFEL's spike_half_width takes half height from the minimum that follows, which is not known on the way.)
+    last ``reach`` ms are kept in mind to find the rising flank; a spike that takes longer from beginning to half height
+    has no width. The search at each spike costs in proportion to ``reach/dt`` (measured: at 80 Hz, in float32 on a CPU, a
+    run takes four times as long). eFEL's spike_half_width takes half height from the minimum that follows, which is not
+    known on the way.
     """
 
     unit, description = "ms", "width of the spikes at half height"

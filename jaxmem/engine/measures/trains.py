@@ -118,7 +118,8 @@ class Latency(_Timed):
     unit, description = "ms", "time from the stimulus' onset to the first spike"
 
     def result(self, fold: Marks, run: Result) -> np.ndarray:
-        return fold.first(run.plan.dt) - _onset(run)
+        onset = run.plan.onset
+        return fold.first(run.plan.dt) - (run.plan.start if onset is None else onset)
 
 
 class MeanFrequency(_Timed):
@@ -161,8 +162,7 @@ class FirstInterval(Spikes):
 
 
 class Spread(eqx.Module):
-    """Running mean and sum of squared deviations: B. P. Welford (1962), Technometrics 4:419,
-    doi:10.1080/00401706.1962.10490022."""
+    """Running mean and squared deviations: B. P. Welford (1962), Technometrics 4:419, doi:10.1080/00401706.1962.10490022."""
 
     marks: Marks
     mean: jax.Array
@@ -298,7 +298,3 @@ class SpikeTimes(Spikes):
     def result(self, fold: Any, run: Result) -> np.ndarray:
         step, part = wide(fold[0]), wide(fold[1])
         return np.where(step >= 0, (step + part) * run.plan.dt, np.nan)
-
-
-def _onset(run: Result) -> float:
-    return run.plan.start if run.plan.onset is None else run.plan.onset
