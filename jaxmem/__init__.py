@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "electrochemistry": "jaxmem.electrochemistry",
     "experiment": "jaxmem.study.experiment",
+    "measures": "jaxmem.engine.measures",
     "presets": "jaxmem.membrane.presets",
     "units": "jaxmem.units",
 }
@@ -71,6 +72,7 @@ _HOME = {
     "Run": "jaxmem.engine.integrate",
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
+    "measure_trace": "jaxmem.engine.measures.traces",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.engine import measures as measures
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.checkpoint import Checkpoint as Checkpoint
     from jaxmem.engine.integrate import Run as Run
@@ -98,6 +101,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.integrators import Staggered as Staggered
     from jaxmem.engine.measures import MEASURES as MEASURES
     from jaxmem.engine.measures import Measure as Measure
+    from jaxmem.engine.measures.traces import measure_trace as measure_trace
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
     from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4

@@ -28,6 +28,11 @@ _NAMES = {
     "mean_v": "mean voltage",
     "final_v": "voltage at the end",
     "atp": "ATP use",
+    "atp_per_spike": "ATP per spike",
+    "isi_mean": "interspike interval",
+    "isi_first": "first interspike interval",
+    "isi_cv": "CV of the intervals",
+    "latency": "latency of the first spike",
 }
 _SYMBOLS = {"na": "Na⁺", "k": "K⁺", "cl": "Cl⁻", "ca": "Ca²⁺", "mg": "Mg²⁺", "hco3": "HCO₃⁻", "h": "H⁺"}
 
@@ -91,6 +96,11 @@ def rows(simulation: "Simulation") -> list[Row]:
                 told = True
             _, _, pool = name.partition(".")
             found.append(Row(f"{_pool(pool)}, change", m.unit, values))
+            continue
+        if np.ndim(m.values) > np.ndim(simulation.status):  # several entries per cell
+            each, shown = np.reshape(m.values, (len(m.values), -1)), _NAMES.get(name, name.replace("_", " "))
+            found.append(Row(f"{shown}, how many", "1", np.isfinite(each).sum(0).astype(float)))
+            found.append(Row(f"{shown}, the first", m.unit, each[0]))
             continue
         note = ""
         if name == "drift":

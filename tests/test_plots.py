@@ -18,6 +18,10 @@ from jaxmem.plots import _data as data
 from jaxmem.plots import _population, _style
 
 CELLS, FAILED = 16, 3
+MEASURED = [
+    "minimum_v", "maximum_v", "mean_v", "final_v", "resting_potential", "drift", "spike_count", "firing_rate",
+    "first_spike_time", "concentration_change",
+]  # fmt: skip
 WITHOUT_UNIT = {"", "cells", "spike count"}
 
 
@@ -28,7 +32,7 @@ def simulate(cells, **options):
         dt=0.05,
         stimulus=jm.StepCurrent(amplitude=3.0, start=10.0, stop=50.0),
         record=jm.Record(["v", "concentrations", "reversals", "currents", "stimulus"], every=0.5),
-        measures=[name for name in jm.MEASURES if name != "atp"],
+        measures=MEASURED,
         precision="float32",  # in which one cell can overflow
         **options,
     )
@@ -56,7 +60,7 @@ def single(full):
         recorded={
             k: dataclasses.replace(t, values=t.values[:, 0], cells=t.cells[:1]) for k, t in full.recorded.items()
         },
-        measured={k: dataclasses.replace(m, values=m.values[0]) for k, m in full.measured.items()},
+        measured={k: dataclasses.replace(m, values=m.values[..., 0]) for k, m in full.measured.items()},
     )
 
 

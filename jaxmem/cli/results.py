@@ -125,7 +125,7 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
     """One cell again, with everything recorded. It runs in whole blocks like all cells, so its bits are the same."""
     from jaxmem import report
     from jaxmem.cli.simulate import find_device
-    from jaxmem.engine.measures import MEASURES
+    from jaxmem.engine.measures import EFEL, MEASURES
     from jaxmem.engine.records import GROUPS, Record
     from jaxmem.engine.request import Execution
     from jaxmem.engine.simulate import simulate
@@ -149,7 +149,8 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
         here = slice(cell, cell + 1)
         steps = round(whole.duration / whole.dt)
         every = whole.dt * -(-steps // SAMPLES)
-        names = [name for name in MEASURES if any(m == name or m.startswith(f"{name}.") for m in whole.measured)]
+        known = {**EFEL, **MEASURES}  # with their own arguments: those of a table in the experiment are not in the file
+        names = [name for name in known if any(m == name or m.startswith(f"{name}.") for m in whole.measured)]
         progress.phase(f"Simulating cell {cell}")
         again = simulate(
             select(whole.membrane, here), whole.duration, dt=whole.dt,

@@ -81,7 +81,7 @@ def integrate(
     scan = _checkpointed_scan if checkpoint else _plain_scan
     carry, traces = scan(row, begin(state, folded), steps // every)
     carry = finish(membrane, carry)
-    return Run(carry.state, traces, carry.folds)
+    return Run(carry.state, traces, {name: m.kept(carry.folds[name]) for name, m in folded.items()})
 
 
 def _plain_scan(body: Callable, carry: Any, length: int) -> tuple[Any, Any]:

@@ -221,6 +221,7 @@ def move(
         end = v + change
         low = change - (end - v)  # v + v_low loses nothing; v alone in float32 would lose 7 nC/cm2 a minute at rest
 
+    crossed = dict(flow)
     if small:
         edges = [e for e in m.transfers(v + excursion, states, surroundings.middle) if touches(e, small)]
         flow |= transferred(m, edges, surroundings.book, flow, dt)
@@ -228,7 +229,7 @@ def move(
     last = {k: flow.get(k, x) for k, x in moving.last.items()}
     spiked = (moving.v < 0) & (end >= 0)
     after = {name: m.mechanisms[name].events(spiked, after[name]) for name in m.order}
-    return Moving(end, low, after, pending, last, lag, rig), Happened(spiked, flow)
+    return Moving(end, low, after, pending, last, lag, rig), Happened(spiked, crossed)
 
 
 def _mean_over_step(current: Current, excursion: jax.Array) -> ArrayLike:

@@ -13,12 +13,12 @@ import numpy as np
 
 from jaxmem.engine.advance import block_cells, clock, compiled, finisher
 from jaxmem.engine.integrators import Integrator
-from jaxmem.engine.interval import Carry, refresh_steps
+from jaxmem.engine.interval import Carry, begin, refresh_steps
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.request import Asked, Execution
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import map_declared, per_cell
-from jaxmem.membrane.state import state_per_cell
+from jaxmem.membrane.state import State, state_per_cell
 from jaxmem.rig.protocol import ProtocolOnGrid
 
 CHUNK_STEPS = 20_000  # of one block: about a tenth of a second, so that progress and Ctrl-C are prompt
@@ -27,17 +27,18 @@ MOST_ROWS = 1024  # of samples in one call; depends on nothing but the number of
 
 
 class PopulationRun:
-    """Steps of all cells from where ``carry`` stands to ``end``.
+    """Steps of all cells from ``start`` to step ``end``.
 
-    After :meth:`go`: ``final``, the state and folds to go on from, and ``buffers``, what was sampled: (record's prefix,
-    path) -> (samples, cells).
+    After :meth:`go`: ``final``, the state at the end, ``folds`` of the measures, and ``buffers``, what was sampled:
+    (record's prefix, path) -> (samples, cells). Where it started from a :class:`Carry`, measures go on from it, and
+    ``final`` is a carry too; else they begin here, and only what their results need is kept.
     """
 
     def __init__(
         self,
         membrane: Membrane,
         protocol: ProtocolOnGrid,
-        carry: Carry,
+        start: State | Carry,
         measures: dict[str, Measure],
         records: list[Asked],
         dtype: Any,
@@ -47,14 +48,17 @@ class PopulationRun:
         execution: Execution,
         integrator: Integrator,
     ) -> None:
-        self.n, self.dt, self.first, self.end = int(carry.state.v.shape[-1]), dt, int(carry.state.step), end
+        state = start.state if isinstance(start, Carry) else start
+        self.n, self.dt, self.first, self.end = int(state.v.shape[-1]), dt, int(state.step), end
         self.dtype, self.device, self.records, self.measures = dtype, device, records, measures
         cast = lambda _, x: (
             np.asarray(x).astype(dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
         )
-        given = (map_declared(cast, membrane), carry, map_declared(cast, protocol))
+        given = (map_declared(cast, membrane), start, map_declared(cast, protocol))
         every = lambda tree: jax.tree.map(lambda x: True, tree)
-        self.axes = Carry(state_per_cell(carry.state), every(carry.folds), every(carry.folds_start))
+        self.axes: State | Carry = state_per_cell(state)
+        if isinstance(start, Carry):
+            self.axes = Carry(self.axes, every(start.folds), every(start.folds_start))
         axes = (per_cell(membrane), self.axes, per_cell(protocol))
         values, self.structure = jax.tree.flatten(given)
         self.leaves = list(zip(values, jax.tree.leaves(axes), strict=True))
@@ -66,7 +70,8 @@ class PopulationRun:
         self.unroll = execution.unroll or (1 if cpu else whole)
         self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
         self.stop = threading.Event()
-        self.final = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, carry, self.axes)
+        self.final: Any = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, start, self.axes)
+        self.folds: dict[str, Any] = {}
         self.buffers = {
             (r.prefix, p): np.full((len(samples_between(r.every, self.first, end)), r.cells.size), np.nan, dtype)
             for r in records
@@ -110,12 +115,13 @@ class PopulationRun:
         full = cells.size == self.width
         index = place if full else np.concatenate([cells, np.full(self.width - cells.size, cells[-1])])
         leaves = [x[..., index] if mine else x for x, mine in self.leaves]
-        membrane, carry, protocol = jax.tree.unflatten(self.structure, leaves)
+        membrane, start, protocol = jax.tree.unflatten(self.structure, leaves)
         every = math.gcd(*(r.every for r in records)) if records else 1
         paths = tuple(dict.fromkeys(p for r in records for p in r.paths))
         chunk, room = self._chunk(every, len(paths))
         backend = self.device.platform
         with jax.default_device(self.device):
+            carry = start if isinstance(start, Carry) else begin(start, self.measures)
             advance = compiled(paths, room, backend, self.unroll, self.integrator)
             step, samples = self.first, samples_between(every, self.first, self.end)
             while step < self.end:
@@ -134,12 +140,17 @@ class PopulationRun:
                 step = target
             if step % self.refresh:  # where an interval has just ended, its cells have been looked over
                 carry = finisher(backend)(membrane, carry)
-        for out, x, mine in zip(*map(jax.tree.leaves, (self.final, carry, self.axes)), strict=True):
+        last = carry if isinstance(start, Carry) else carry.state
+        for out, x, mine in zip(*map(jax.tree.leaves, (self.final, last, self.axes)), strict=True):
             if mine:
                 out[..., place] = np.asarray(x)[..., : cells.size]
-        shared = lambda c: (c.state.step, c.state.lag)
+        folds = {name: self.measures[name].kept(fold) for name, fold in carry.folds.items()}
         with self.lock:
-            self.final = eqx.tree_at(shared, self.final, tuple(np.asarray(x) for x in shared(carry)))
+            if not self.folds:
+                self.folds = jax.tree.map(lambda x: np.empty((*x.shape[:-1], self.n), x.dtype), folds)
+            self.final = eqx.tree_at(_shared, self.final, tuple(np.asarray(x) for x in _shared(last)))
+        for out, x in zip(*map(jax.tree.leaves, (self.folds, folds)), strict=True):
+            out[..., place] = np.asarray(x)[..., : cells.size]
 
     def _chunk(self, every: int, variables: int) -> tuple[int, int]:
         """(steps, rows of samples) of one call."""
@@ -160,6 +171,12 @@ class PopulationRun:
             where = slice(columns[0], columns[-1] + 1) if side_by_side else columns
             for p in r.paths:
                 self.buffers[r.prefix, p][into, where] = (rows[p] if mine.all() else rows[p][mine])[:, : cells.size]
+
+
+def _shared(end: State | Carry) -> tuple[Any, Any]:
+    """What has no cell axis."""
+    state = end.state if isinstance(end, Carry) else end
+    return state.step, state.lag
 
 
 def samples_between(every: int, first: int, end: int) -> np.ndarray:

@@ -1,14 +1,16 @@
 """What a run was asked for: times, device, precision, cells, records and measures, looked up and checked."""
 
 import dataclasses
+import importlib
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from jaxmem.engine.measures import MEASURES, Measure
+from jaxmem.engine.measures import ASKING, EFEL, MEASURES, Measure
 from jaxmem.engine.records import Record, expand, steps_between
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import cell_count, path_error
@@ -140,14 +142,64 @@ def look_up_records(records: list[Record], known: dict[str, Any], n: int, dt: fl
 
 
 def look_up_measures(measures: Any) -> dict[str, Measure]:
-    if isinstance(measures, dict):
-        return dict(measures)
+    """Measures by the name under which their results appear, from names and objects.
+
+    A sequence names those of :data:`jaxmem.MEASURES`, eFEL's, or classes as ``module:name``; a dict gives them names.
+    """
+    if isinstance(measures, Mapping):
+        return {name: find_measure(m) if isinstance(m, str) else m for name, m in measures.items()}
     found: dict[str, Measure] = {}
-    for m in measures:
+    for m in [measures] if isinstance(measures, str | Measure) else measures:
         if isinstance(m, str):
-            if m not in MEASURES:
-                raise path_error(m, list(MEASURES), "measure")
-            found[m] = MEASURES[m]()
+            name, new = measure_name(m), find_measure(m)
         else:
-            found[type(m).__name__.lower()] = m
+            name, new = next((k for k, kind in _named().items() if kind is type(m)), type(m).__name__.lower()), m
+        if name in found and m != name:
+            raise ValueError(
+                f"two measures would be called {name!r}; pass a dict that names them, {{'first': ..., ...}}"
+            )
+        found[name] = new
     return found
+
+
+def measure_name(name: str) -> str:
+    """What the results of a measure are called unless told otherwise: ``rebound`` for ``my_lab.measures:Rebound``."""
+    return name.rpartition(":")[2].lower() if ":" in name else name
+
+
+def _named() -> dict[str, Any]:
+    return {**EFEL, **MEASURES, **ASKING}
+
+
+def measure_class(name: str) -> Callable[..., Measure]:
+    """What makes the measure of this name: of ours, of eFEL's, or ``module:name`` for a class (or object) of one's own."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in _named():
+            raise path_error(name, list(_named()), "measure")
+        return _named()[name]
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ValueError(
+            f"{name!r} cannot be imported: {error}; write module:name, of a module that Python finds"
+        ) from error
+    except AttributeError:
+        raise ValueError(f"the module {module!r} has no {attribute!r}") from None
+    if isinstance(found, Measure):
+        return lambda: found
+    if not (isinstance(found, type) and issubclass(found, Measure)):
+        raise ValueError(f"{name!r} is no measure; derive it from jaxmem.Measure")
+    return found
+
+
+def find_measure(name: str, **given: Any) -> Measure:
+    """The measure of this name, made with these arguments."""
+    try:
+        return measure_class(name)(**given)
+    except TypeError as error:
+        said = str(error).partition(") ")[2] or str(error).partition("() ")[2] or str(error)
+        raise ValueError(
+            f"{name!r} cannot be made: {said}; make it yourself and pass the object, or in a file a table, "
+            f'{{ measure = "{name}", ... }}'
+        ) from None

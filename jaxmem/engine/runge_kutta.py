@@ -50,7 +50,10 @@ class RungeKutta4(Integrator):
         spiked = (moving.v < 0) & (v >= 0)
         states = {name: m.mechanisms[name].events(spiked, states[name]) for name in m.order}
         last = {k: flow[k] for k in moving.last}
-        return Moving(v, low, states, pending, last, moving.lag, rig), Happened(spiked, flow)
+        crossed = {k: x for k, x in flow.items() if k in m.species or k == "electrode"}
+        return Moving(v, low, states, pending, last, moving.lag, rig), Happened(spiked, crossed)
+            spiked, {k: x for k, x in flow.items() if k in m.species or k == "electrode"}
+        )
 
 
 def _slope(held: Held, point: Point, v: jax.Array, drive: Drive, place: float) -> Point:

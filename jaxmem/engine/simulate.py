@@ -3,7 +3,7 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from jaxmem.engine.audit import audit, charge_moved
 from jaxmem.engine.checkpoint import Checkpoint, identity
 from jaxmem.engine.integrators import Integrator, Staggered
-from jaxmem.engine.interval import Carry, begin, prepared, refresh_steps
+from jaxmem.engine.interval import Carry, prepared, refresh_steps
 from jaxmem.engine.measures import Measure, Plan, Result
 from jaxmem.engine.population_run import PopulationRun
 from jaxmem.engine.records import Record, variables_of
@@ -30,7 +30,7 @@ from jaxmem.engine.request import (
     whole_steps,
 )
 from jaxmem.engine.simulation import Measured, Simulation
-from jaxmem.engine.stretches import Stretches, host
+from jaxmem.engine.stretches import Stretches
 from jaxmem.membrane.check import check
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import State, Status
@@ -47,7 +47,7 @@ def simulate(
     changes: Change | Sequence[Change] = (),
     initial: State | None = None,
     record: Record | Sequence[Record] = (),
-    measures: Sequence[str | Measure] | dict[str, Measure] = (),
+    measures: Sequence[str | Measure] | Mapping[str, str | Measure] = (),
     integrator: Integrator | None = None,
     precision: str | None = None,
     execution: Execution | None = None,
@@ -57,10 +57,10 @@ def simulate(
     """Advance every cell of ``membrane`` by ``duration`` ms in steps of ``dt`` ms.
 
     ``initial`` is a state to go on from (``Simulation.final_state``, :func:`jaxmem.resting_state`); without it the cells
-    start at ``initial_v`` with steady gates. ``record`` says what is sampled, ``measures`` what is folded on the way (names
-    from :data:`jaxmem.MEASURES`, or objects). ``precision`` is "float32" or "float64"; None follows JAX. ``progress(done,
-    total)`` is called with cell-steps, from the calling thread. Samples are at multiples of ``every`` counted from t = 0;
-    the one at t = 0 itself belongs to a run that begins there.
+    start at ``initial_v`` with steady gates. ``record`` says what is sampled, ``measures`` what is folded on the way: names
+    (of :data:`jaxmem.MEASURES`, eFEL's, or ``module:name``), objects, or a dict that names them. ``precision`` is "float32"
+    or "float64"; None follows JAX. ``progress(done, total)`` is called with cell-steps, from the calling thread. Samples
+    are at multiples of ``every`` counted from t = 0; the one at t = 0 itself belongs to a run that begins there.
 
     ``changes`` are parameters that change in time (:class:`jaxmem.Schedule`, :class:`jaxmem.Drug`), ``integrator`` the
     method (:class:`jaxmem.Staggered` if not given). With a ``checkpoint``, the same call made again after a kill goes on
@@ -94,25 +94,24 @@ def simulate(
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
-        carry = host(begin(prepared(membrane, state, on_grid, method), folded))
-        state = carry.state
+        state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
 
-        def make(carry: Carry, end: int) -> PopulationRun:
-            return PopulationRun(membrane, on_grid, carry, folded, records, dtype, dt, end, device, execution, method)
+        def make(start: State | Carry, end: int) -> PopulationRun:
+            return PopulationRun(membrane, on_grid, start, folded, records, dtype, dt, end, device, execution, method)
 
         mine = "" if checkpoint is None else identity(
-            membrane, protocol, carry, folded, [(r.prefix, r.paths, r.every, r.cells) for r in records],
+            membrane, protocol, state, folded, [(r.prefix, r.paths, r.every, r.cells) for r in records],
             dt, steps, method, np.dtype(dtype).name, device.platform, jax.__version__,
         )  # fmt: skip
-        run = Stretches(make, carry, first + steps, records, checkpoint, mine)
+        run = Stretches(make, state, folded, first + steps, records, checkpoint, mine)
         began = time.perf_counter()
         run.go(progress)
         seconds = time.perf_counter() - began
 
-    final = run.final.state
+    final = run.final
     before, after = _concentrations(membrane, state), _concentrations(membrane, final)
     result = Result(membrane, plan, charge_moved(state, final), before, after)
-    measured = _results(folded, run.final.folds, result, np.asarray(final.status) != Status.OK)
+    measured = _results(folded, run.folds, result, np.asarray(final.status) != Status.OK)
     drop = (lambda x: x[..., 0] if np.ndim(x) else x) if single else (lambda x: x)
     closed = audit(membrane, state, final)
     traces = run.traces(known, dt, refresh_steps(dt))
@@ -160,7 +159,10 @@ def _results(
     for name, measure in measures.items():
         values = measure.result(folds.get(name), run)
         for key, x in values.items() if isinstance(values, dict) else [("", values)]:
-            shown = np.where(failed, np.nan, np.broadcast_to(np.asarray(x, np.float64), failed.shape))
+            whole = np.asarray(x, np.float64)
+            if whole.ndim > 2 or (whole.ndim and whole.shape[-1] not in (1, failed.size)):
+                raise ValueError(f"the measure {name!r} gave {whole.shape}; (cells,) or (entries, cells) is wanted")
+            shown = np.where(failed, np.nan, np.broadcast_to(whole, (*whole.shape[:-1], failed.size)))
             found[f"{name}.{key}" if key else name] = Measured(
                 shown, measure.unit, f"{measure.description}{f' of {key}' if key else ''}"
             )

@@ -27,7 +27,10 @@ class Trace:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """One measure: ``values`` (cells,) in ``unit``; NaN for cells that failed and where there is nothing to measure."""
+    """One measure: ``values`` (cells,) in ``unit``; NaN for cells that failed and where there is nothing to measure.
+
+    A measure of several entries per cell, such as spike times, has values (entries, cells).
+    """
 
     values: np.ndarray
     unit: str
@@ -76,7 +79,7 @@ class Simulation:
 
     @property
     def measures(self) -> dict[str, np.ndarray]:
-        """Measures: name -> (cells,)."""
+        """Measures: name -> (cells,), or (entries, cells)."""
         return {name: m.values for name, m in self.measured.items()}
 
     @property

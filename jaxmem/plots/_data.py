@@ -175,13 +175,19 @@ def _spread(cells: list[int], order: np.ndarray, k: int) -> list[int]:
 
 # ---------------------------------------------------------------------- measures and varied parameters
 def measure(simulation: Simulation, name: str) -> Measured:
-    """A measure by name, its values with a cell axis; otherwise an error that says what there is."""
+    """A measure by name, one value per cell (the first, where it has several); otherwise an error that says what there is."""
     if not simulation.measured:
         raise ValueError(f"nothing was measured: pass measures=[{name!r}] to the simulation")
     if name not in simulation.measured:
         raise path_error(name, list(simulation.measured), "measure in this simulation")
     found = simulation.measured[name]
-    return dataclasses.replace(found, values=np.atleast_1d(np.asarray(found.values, float)))
+    values = np.asarray(found.values, float)
+    return dataclasses.replace(found, values=np.atleast_1d(values[0] if has_entries(simulation, name) else values))
+
+
+def has_entries(simulation: Simulation, name: str) -> bool:
+    """Whether a measure has several values per cell, such as spike times."""
+    return np.ndim(simulation.measured[name].values) > np.ndim(simulation.status)
 
 
 def varied(simulation: Simulation) -> dict[str, Parameter]:

@@ -161,6 +161,8 @@ def _scale(ax: "Axes", axis: str, values: np.ndarray) -> None:
 
 def words(simulation: Simulation, name: str) -> str:
     """A measure's name as people write it: "spike count", "change of [Na⁺] inside"."""
+    if name in simulation.measured and data.has_entries(simulation, name):
+        return f"first of {name.replace('_', ' ')}"
     head, _, path = name.partition(".")
     ion, _, side = path.partition(".")
     if side and ion in simulation.membrane.species:

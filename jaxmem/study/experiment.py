@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem.analysis.resting import resting_state
+from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import Record, steps_between
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate
@@ -23,7 +24,7 @@ from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study import membrane_table, population, protocol_table, tables
+from jaxmem.study import measure_table, membrane_table, population, protocol_table, tables
 from jaxmem.study.problems import ExperimentError, Override, Problems
 
 
@@ -41,8 +42,9 @@ class Experiment:
     """An experiment that can be run: everything checked, in documented units, per cell.
 
     ``membrane`` holds the whole population. ``initial`` is "given" (start at ``initial_v`` with steady gates) or
-    "steady" (each cell starts in its own steady state). ``text`` is the file as read, with what was overridden;
-    ``notes`` tell what a reader of the results should know.
+    "steady" (each cell starts in its own steady state). ``measures``: what is measured, names and objects by the names
+    of their results. ``text`` is the file as read, with what was overridden; ``notes`` tell what a reader of the
+    results should know.
     """
 
     file: str
@@ -55,7 +57,7 @@ class Experiment:
     duration: float
     dt: float
     precision: str
-    measures: tuple[str, ...]
+    measures: dict[str, str | Measure]
     records: tuple[Record, ...]
     cells: int
     seed: int
@@ -133,13 +135,13 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     people = sections["population"] or tables.PopulationTable()
     if problems.touches("population", "cells"):  # some number, so that what depends on it is not called wrong as well
         people = people.model_copy(update={"cells": _likely_cells(people)})
-    measures: tuple[str, ...] = ()
+    measures: dict[str, str | Measure] = {}
     records: tuple[Record, ...] = ()
     if membrane is not None:
         if initial.v is not None:
             membrane = membrane.with_parameters({"initial_v": initial.v})
         if sections["output"] is not None:
-            measures = protocol_table.measures(sections["output"].measures, membrane, problems)
+            measures = measure_table.measures(sections["output"].measures, membrane, file.parent, problems)
             dt = 0.025 if run is None else run.dt
             records = protocol_table.records(sections["output"], membrane, people.cells, dt, problems)
         if sections["stimulus"] is not None:

@@ -72,6 +72,12 @@ class Axes:
             return (self.index("compartment", np.arange(shape[0]), "index of the compartment"), *last)
         return (*(self.index(f"axis{i}_{n}", np.arange(n), "index") for i, n in enumerate(shape)), *last)
 
+    def entries(self, values: np.ndarray) -> tuple[str, ...]:
+        """The dimensions of a measure: cells, or entries of cells."""
+        cells = () if self.cells is None else ("cell",)
+        leading = values.shape[: values.ndim - len(cells)]
+        return (*(self.index("entry", np.arange(n), "number of the entry, from 0") for n in leading), *cells)
+
     def add(self, name: str, kind: str, variable: Variable) -> str:
         """Take in a variable under its name, with ``kind`` before it where something else is called so."""
         mine = plain(name)
@@ -106,7 +112,7 @@ def layout(simulation: Simulation) -> tuple[Layout, Axes]:
     measured = {}
     for name, m in simulation.measured.items():
         values = np.asarray(m.values)
-        measured[name] = axes.add(name, "measure", Variable(values, axes.of(values, True), m.unit, m.description))
+        measured[name] = axes.add(name, "measure", Variable(values, axes.entries(values), m.unit, m.description))
     axes.variables |= {name: variable for name, variable in _outcome(simulation, axes)}
     return Layout(axes.coordinates, dict(axes.variables), recorded, measured, axes.cells), axes
 

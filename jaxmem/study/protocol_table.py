@@ -1,11 +1,10 @@
-"""From [stimulus] and [output] of an experiment file to a stimulus, measures and records, noting all that is wrong."""
+"""From [stimulus] and [output] of an experiment file to a stimulus and records, noting all that is wrong."""
 
 from typing import Any
 
 import numpy as np
 
 from jaxmem import units
-from jaxmem.engine.measures import MEASURES
 from jaxmem.engine.records import GROUPS, Record, expand, steps_between, variables_of
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import path_error
@@ -45,21 +44,6 @@ def imbalance(stimulus: Stimulus, membrane: Membrane, duration: float) -> str | 
     change = float(np.max(charge * np.abs(np.asarray(per_charge))))
     text = f"the stimulus is carried by no ion, so the charges inside will miss up to {change:.3g} mM"
     return f'{text}; carrier = "k" under [stimulus] mends that'
-
-
-USUAL = ("resting_potential", "drift", "spike_count", "firing_rate", "first_spike_time", "concentration_change", "atp")
-
-
-def measures(wanted: list[str] | None, membrane: Membrane, problems: Problems) -> tuple[str, ...]:
-    """The measures asked for; those a report needs where nothing is said."""
-    if wanted is None:
-        return tuple(name for name in USUAL if name != "atp" or "atp" in membrane.species)
-    for i, name in enumerate(wanted):
-        if name not in MEASURES:
-            problems.add(("output", "measures", i), str(path_error(name, list(MEASURES), "measure")))
-        elif name == "atp" and "atp" not in membrane.species:
-            problems.add(("output", "measures", i), "this membrane has no species 'atp' that counts ATP")
-    return tuple(dict.fromkeys(wanted))
 
 
 def records(

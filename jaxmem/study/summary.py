@@ -97,7 +97,9 @@ def summary(path: Any) -> FileSummary:
 
 
 def _measure(values: Any, known: VariableSummary) -> MeasureSummary:
-    good = np.asarray(values, float).ravel()
-    good = good[~np.isnan(good)]
+    """Over the cells that have one; of a measure with several entries per cell over all of them."""
+    there = np.asarray(values, float)
+    count = np.isfinite(there).any(0) if known.dims[:1] == ("entry",) else ~np.isnan(there)
+    good = there[~np.isnan(there)]
     low, median, high = np.quantile(good, (0.05, 0.5, 0.95)) if good.size else (np.nan,) * 3
-    return MeasureSummary(known.unit, known.description, float(median), float(low), float(high), int(good.size))
+    return MeasureSummary(known.unit, known.description, float(median), float(low), float(high), int(np.sum(count)))

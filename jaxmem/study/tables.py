@@ -229,7 +229,7 @@ class TraceTable(Table):
 
 
 class OutputTable(Table):
-    measures: list[str] | None = None
+    measures: list[Any] | None = None
     traces: list[Any] = []
 
 
