@@ -114,12 +114,13 @@ class SpeciesTable(Table):
 
 
 class MembraneTable(Table):
-    preset: str = Field(description="the name of a published membrane (jaxmem presets lists them)")
+    preset: str = Field(description="the name of a published membrane (jaxmem presets lists them), or 'none'")
     celsius: Temperature | None = None
     capacitance: Capacitance | None = None
     balance: dict[str, Any] | None = None
     geometry: dict[str, Any] = {}
     species: dict[str, Any] = {}
+    mechanisms: dict[str, Any] = {}
     parameters: dict[str, Written] = {}
 
 
