@@ -80,12 +80,13 @@ def contract(membrane: Membrane) -> list[str]:
             used[method] = watched.used
         watched = _Watched(whole)
         after = it.events(v > 0, watched)
-        told.update({"rest": set(rest), "used": used, "after": set(after), "spiked": watched.used})
+        told.update({"rest": set(rest), "used": used, "after": set(after), "spiked": set(watched.used)})
         return outputs(membrane, v, whole) | {f"{name!r} after a spike": x for name, x in after.items()}
 
     wide = jax.tree.map(lambda x: jnp.full(3, x, jnp.float32) if jnp.ndim(x) == 0 else x, membrane)
     try:
         shapes = jax.eval_shape(ask, wide, one)
+        jax.eval_shape(lambda v: jax.jvp(lambda v: ask(wide, v), (v,), (v,)), one)  # steady states need forward mode
     except KeyError as error:
         there = ", ".join(membrane.species)
         return [

@@ -117,24 +117,36 @@ Numbers = dict[str, np.ndarray]
 
 
 class _Look:
-    """A specimen, what it says, and how that changes with v."""
+    """A specimen, what it says there, and the derivatives of that: by output, then by "v", state or parameter."""
 
     def __init__(self, s: Specimen):
         self.s = s
-        at = lambda values, v, states: {
-            k: jnp.zeros_like(v) + x
-            for k, x in outputs(map_declared(lambda p, old: values.get(p, old), s.membrane), v, states).items()
-        }
-        self._push = jax.jit(lambda where, along: jax.jvp(lambda w: at(*w), (where,), (along,)))
-        self.values, self.by_v = self.push(v=jnp.ones_like(s.v))
 
-    def push(self, where: Any = None, **along: Any) -> tuple[Numbers, Numbers]:
-        """Outputs and their derivative along v, one state or one parameter; NumPy arrays."""
-        where = (self.s.values, self.s.v, self.s.states) if where is None else where
-        zero = jax.tree.map(jnp.zeros_like, where)
-        values = zero[0] | {k: x for k, x in along.items() if k in zero[0]}
-        states = zero[2] | along.get("states", {})
-        return jax.tree.map(np.asarray, self._push(where, (values, along.get("v", zero[1]), states)))
+        def at(values: Any, v: jax.Array, states: Any) -> dict[str, jax.Array]:
+            membrane = map_declared(lambda path, old: values.get(path, old), s.membrane)
+            return {k: jnp.zeros_like(v) + x for k, x in outputs(membrane, v, states).items()}
+
+        def both(where: Any, weights: Any) -> Any:
+            values, back = jax.vjp(lambda w: at(*w), where)
+            return values, back(weights)[0]
+
+        here = (s.values, s.v, s.states)
+        names = jax.eval_shape(lambda w: at(*w), here)
+        self._none = {k: np.zeros_like(s.v) for k in names}
+        self._both = jax.jit(both)
+        self.derivatives: dict[str, Numbers] = {}
+        for name in names:
+            self.values, (values, v, states) = jax.tree.map(
+                np.asarray, self._both(here, self._none | {name: np.ones_like(s.v)})
+            )
+            found = {"v": v} | {f"the state {k!r}": x for k, x in states.items()}
+            self.derivatives[name] = found | {p.removeprefix(f"{NAME}."): x for p, x in values.items()}
+        self.by_v = {name: found["v"] for name, found in self.derivatives.items()}
+
+    def at(self, values: Any = None, v: Any = None, states: Any = None) -> Numbers:
+        """What it says elsewhere."""
+        where = (values or self.s.values, self.s.v if v is None else v, self.s.states if states is None else states)
+        return jax.tree.map(np.asarray, self._both(where, self._none)[0])
 
     def _worst(self, wrong: np.ndarray, say: Callable[[int], str]) -> list[str]:
         """A sentence for the first point of the trouble, with how much more there is of it."""
@@ -149,18 +161,12 @@ class _Look:
         problems = []
         for name, x in self.values.items():
             problems += self._worst(~np.isfinite(x), lambda i, x=x, name=name: f"{name} is {x[i]:g} in {precision}")
-        bad = {name for name, x in self.values.items() if not np.all(np.isfinite(x))}
-        one = jnp.ones_like(self.s.v)
-        ways = {"v": self.by_v}
-        ways |= {f"the state {k!r}": self.push(states={k: one})[1] for k in self.s.states}
-        ways |= {p.removeprefix(f"{NAME}."): self.push(**{p: one})[1] for p in self.s.values}
-        for way, found in ways.items():
-            for name, x in found.items():
-                if name not in bad:
-                    say = lambda i, x=x, name=name, way=way: (
-                        f"the derivative of {name} with respect to {way} is {x[i]:g} in {precision}"
-                    )
-                    problems += self._worst(~np.isfinite(x), say)
+        for name, found in self.derivatives.items():
+            for way, x in found.items() if np.all(np.isfinite(self.values[name])) else ():
+                say = lambda i, x=x, name=name, way=way: (
+                    f"the derivative of {name} with respect to {way} is {x[i]:g} in {precision}"
+                )
+                problems += self._worst(~np.isfinite(x), say)
         return [text + GUARD * (" nan " in text) for text in problems]
 
     def smooth(self, precision: str) -> list[str]:
@@ -213,8 +219,7 @@ class _Look:
         """In another order and other company each point has to say the same."""
         order = np.arange(self.s.v.size)[::-1].copy()
         order[::3] = 0
-        mixed = jax.tree.map(lambda x: x[order], (self.s.values, self.s.v, self.s.states))
-        other, _ = self.push(mixed)
+        other = self.at(*jax.tree.map(lambda x: x[order], (self.s.values, self.s.v, self.s.states)))
         problems = []
         for name, x in self.values.items():
             gap = abs(other[name] - x[order]) > (1e-9 if precision == WIDE else 1e-4) * abs(x[order])
@@ -224,9 +229,7 @@ class _Look:
 
     def kinetics(self) -> list[str]:
         problems = []
-        kinetics = self.s.membrane.mechanisms[NAME].kinetics(
-            self.s.v[:1], {k: x[:1] for k, x in self.s.states.items()}, environment(self.s.membrane, self.s.v[:1])
-        )
+        kinetics = self.s.kinetics
         gates = {name for name, k in kinetics.items() if isinstance(k, Rates)}
         schemes = {name: k.names for name, k in kinetics.items() if isinstance(k, Scheme)}
         members = gates | {s for names in schemes.values() for s in names}
@@ -259,7 +262,7 @@ class _Look:
         if not declared and charged[0] not in env.e:
             return []
         e = float(known[f"{NAME}.e"].value if declared else np.asarray(env.e[charged[0]]).ravel()[0])
-        there, _ = self.push((self.s.values, jnp.full_like(self.s.v, e), self.s.states))
+        there = self.at(v=np.full_like(self.s.v, e))
         current, v = self.values[name], np.asarray(self.s.v)
         left = np.nanmax(abs(there[name]))
         if left > 1e-9 * np.nanmax(abs(current)):
@@ -275,8 +278,8 @@ class _Look:
         if type(it).events is Mechanism.events:
             return []
         problems = []
-        spiked = jnp.arange(self.s.v.size) % 2 == 0
-        after = it.events(spiked, self.s.states)
+        spiked = np.arange(self.s.v.size) % 2 == 0
+        after = it.events(jnp.asarray(spiked), {k: jnp.asarray(x) for k, x in self.s.states.items()})
         for name, x in self.s.states.items():
             new, quiet = np.broadcast_to(np.asarray(after[name]), x.shape), ~np.asarray(spiked)
             if not np.all(np.isfinite(new)):
@@ -288,33 +291,32 @@ class _Look:
     def differences(self) -> tuple[list[str], float]:
         """Derivatives in v and every parameter against fourth-order central differences."""
         problems, worst, s = [], 0.0, self.s
-        ways: dict[str, tuple[float, Any]] = {"v": (1e-3, self.by_v)}
-        for path, x in s.values.items():
-            size = float(abs(x[0]))
-            if size > 0:
-                ways[path] = (1e-4 * size, self.push(**{path: jnp.ones_like(s.v)})[1])
-        for path, (step, told) in ways.items():
+        steps = {"v": 1e-3} | {path: 1e-4 * float(abs(x[0])) for path, x in s.values.items() if x[0]}
+        for path, step in steps.items():
+            way = path.removeprefix(f"{NAME}.")
 
             def shifted(k: int, path: str = path, step: float = step) -> Numbers:
                 if path == "v":
-                    return self.push((s.values, s.v + k * step, s.states))[0]
-                return self.push((s.values | {path: s.values[path] + k * step}, s.v, s.states))[0]
+                    return self.at(v=s.v + k * step)
+                return self.at(s.values | {path: s.values[path] + k * step})
 
             far, near, back, behind = (shifted(k) for k in (2, 1, -1, -2))
-            for name, x in told.items():
+            for name, found in self.derivatives.items():
+                # beside the voltages that people write down, at which a difference would mix both sides
+                first = lambda x: s.rows(x)[:, 0]
                 with np.errstate(invalid="ignore"):
-                    true = (8 * (near[name] - back[name]) - (far[name] - behind[name])) / (12 * step)
-                    size = abs(true) + np.nanmax(abs(true[np.isfinite(true)]), initial=0.0)
-                    noise = 1e-13 * np.nanmax(abs(self.values[name]), initial=0.0) / step
-                    error = np.where(size > 0, np.maximum(abs(x - true) - noise, 0) / np.where(size > 0, size, 1), 0.0)
-                first = s.rows(error)[:, 0]  # beside the voltages that people write down
-                raw = s.rows(abs(x - true) / np.where(size > 0, size, 1))[:, 0]
-                worst = max(worst, float(np.nanmax(raw, initial=0.0)))
-                wrong = np.zeros_like(s.rows(error), bool)
-                wrong[:, 0] = first > DIFFERENCE
-                say = lambda i, name=name, x=x, true=true, path=path: (
-                    f"the derivative of {name} with respect to {path.removeprefix(f'{NAME}.')} is {x[i]:.6g}, but a "
-                    f"difference gives {true[i]:.6g},"
+                    true = first(8 * (near[name] - back[name]) - (far[name] - behind[name])) / (12 * step)
+                    size = abs(true) + np.nanmax(abs(true), initial=0.0)
+                    f = abs(first(self.values[name]))  # whose rounding the difference divides by the step
+                    noise = (1e-14 * f + 1e-15 * np.nanmax(f, initial=0.0)) / step
+                    gap = np.maximum(abs(first(found[way]) - true) - noise, 0)
+                    error = np.where(gap > 0, gap / np.where(size > 0, size, 1), 0.0)
+                worst = max(worst, float(np.nanmax(error, initial=0.0)))
+                wrong = np.zeros((error.size, s.offsets), bool)
+                wrong[:, 0] = error > DIFFERENCE
+                say = lambda i, name=name, x=found[way], true=true, way=way: (
+                    f"the derivative of {name} with respect to {way} is {x[i]:.6g}, but a difference gives "
+                    f"{true[i // s.offsets]:.6g},"
                 )
                 problems += self._worst(wrong.ravel(), say)
         return problems, worst
@@ -322,8 +324,8 @@ class _Look:
 
 def _agreement(wide: _Look, narrow: _Look) -> tuple[list[str], float]:
     """float64 at the voltages and states of float32."""
-    as_wide = jax.tree.map(lambda x: x.astype(jnp.float64), (narrow.s.v, narrow.s.states))
-    true, _ = wide.push((wide.s.values, *as_wide))
+    as_wide = jax.tree.map(lambda x: x.astype(np.float64), (narrow.s.v, narrow.s.states))
+    true = wide.at(None, *as_wide)
     problems, worst = [], 0.0
     for name, x in narrow.values.items():
         scale = abs(true[name]) + 1e-4 * np.nanmax(abs(true[name]), initial=0.0)

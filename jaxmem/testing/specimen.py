@@ -92,9 +92,10 @@ class Specimen:
     """
 
     membrane: Membrane
-    v: jax.Array
-    states: States
-    values: dict[str, jax.Array]
+    v: np.ndarray
+    states: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    kinetics: Any
     offsets: int
 
     def rows(self, x: Any) -> np.ndarray:
@@ -107,22 +108,23 @@ def specimen(membrane: Membrane, voltages: np.ndarray, precision: str, seed: int
     x = voltages.astype(precision)[:, None]
     up, down = np.nextafter(x, x.dtype.type(1e4)), np.nextafter(x, x.dtype.type(-1e4))
     beside = np.concatenate([NODES, NEAR, -NEAR[1:]]).astype(precision)
-    v = jnp.asarray(np.concatenate([x + beside, up, down], axis=1).ravel())
+    v = np.concatenate([x + beside, up, down], axis=1).ravel()
     offsets = len(beside) + 2
     values = {
-        path: jnp.full(v.shape, p.value, precision)
+        path: np.full(v.shape, p.value, precision)
         for path, p in membrane.parameters().items()
         if not path.startswith(("geometry.", "initial_v", "capacitance")) and np.ndim(p.value) == 0
     }
     wide = map_declared(lambda path, old: values.get(path, old), membrane)
-    return Specimen(membrane, v, _states(wide, v, offsets, np.random.default_rng(seed)), values, offsets)
+    states, kinetics = _states(wide, v, offsets, np.random.default_rng(seed))
+    return Specimen(membrane, v, states, values, kinetics, offsets)
 
 
-def _states(membrane: Membrane, v: jax.Array, offsets: int, rng: np.random.Generator) -> States:
+def _states(
+    membrane: Membrane, v: np.ndarray, offsets: int, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], Any]:
     """Occupancies at random, shut and fully open gates among them; what is no gate within half of where it starts."""
-    env, it = environment(membrane, v), membrane.mechanisms[NAME]
-    rest = jax.jit(lambda v, env: it.initial(v, env))(v, env)
-    kinetics = it.kinetics(v, rest, env)
+    rest, kinetics = start_of(membrane, v)
     draw = lambda low, high: np.repeat(rng.uniform(low, high, v.size // offsets), offsets)
     # what is no number at rest is found when rest is looked at, and shall not hide what else is wrong
     start = {name: np.nan_to_num(np.broadcast_to(np.asarray(x), v.shape), posinf=1.0) for name, x in rest.items()}
@@ -133,4 +135,17 @@ def _states(membrane: Membrane, v: jax.Array, offsets: int, rng: np.random.Gener
         elif isinstance(k, Scheme):
             share = {state: draw(0.0, 1.0) for state in k.names}
             found |= {state: x / sum(share.values()) for state, x in share.items()}
-    return {name: jnp.asarray(x, v.dtype) for name, x in found.items()}
+    return {name: np.asarray(x, v.dtype) for name, x in found.items()}, kinetics
+
+
+def start_of(membrane: Membrane, v: np.ndarray) -> tuple[States, Any]:
+    """The initial states, and what kinetics gives, as shapes."""
+
+    def initial(membrane: Membrane, v: jax.Array) -> States:
+        return membrane.mechanisms[NAME].initial(v, environment(membrane, v))
+
+    def kinetics(membrane: Membrane, v: jax.Array, states: States) -> Any:
+        return membrane.mechanisms[NAME].kinetics(v, states, environment(membrane, v))
+
+    rest = jax.jit(initial)(membrane, v)
+    return rest, jax.eval_shape(kinetics, membrane, v, rest)
