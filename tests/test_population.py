@@ -1,14 +1,18 @@
 """Populations: distributions in closed form, covariances, groups, measured cells, and what does not depend on company."""
 
+import io
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import rich.console
 import xarray
 from scipy.stats import kstest, lognorm, norm, truncnorm
 
 import jaxmem as jm
+from jaxmem import report
 from jaxmem.study import draws, experiment, groups
 from jaxmem.study.problems import ExperimentError
 from jaxmem.study.summary import summary
@@ -263,6 +267,9 @@ def test_the_file_says_which_cell_is_of_which_group(load: Any, tmp_path: pathlib
     again = jm.load(path)
     assert again.labels["group"].counts == {"pyramidal": 16, "basket": 4} == summary(path).labels["group"]
     assert again.to_xarray()["group"].attrs["flag_meanings"] == "pyramidal basket"
+    console = rich.console.Console(width=100, file=io.StringIO())
+    console.print(report.of(sim))
+    assert re.search(r"pyramidal +16 +0 +0\n *basket +4 +0 +0", console.file.getvalue())
     part = e.part(np.array([0, 3, 5])).labels["group"].values
     np.testing.assert_array_equal(part, e.labels["group"].values[[0, 3, 5]])
 

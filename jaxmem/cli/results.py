@@ -1,5 +1,6 @@
 """``jaxmem show``, ``jaxmem plot`` and ``jaxmem rerun``: what one does with a result file."""
 
+import dataclasses
 import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,8 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
             record=Record(("v", "stimulus", *GROUPS), every=every), measures=names, precision=whole.precision,
             execution=execution, progress=progress.run,
         )  # fmt: skip
+        labels = {name: dataclasses.replace(known, values=known.values[here]) for name, known in whole.labels.items()}
+        again = dataclasses.replace(again, labels=labels)
         progress.phase("Writing")
         text = summary(file).experiment
         again.save(
