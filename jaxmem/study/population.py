@@ -75,7 +75,9 @@ def varied(
             with problems.at(*place):
                 arrays[path][mine] = values = _values(spread, normal[path][mine], centre, own, mine, files)
                 if not path.startswith("stimulus."):
-                    membrane.with_parameters({path: values})
+                    whole = np.full(table.cells, float(np.asarray(centre.value)))
+                    whole[mine] = values  # so that a problem names the cell by its own index
+                    membrane.with_parameters({path: whole})
     if problems.found:
         return Population(membrane, stimulus, (), {})
     driven = {path.removeprefix("stimulus."): x for path, x in arrays.items() if path.startswith("stimulus.")}

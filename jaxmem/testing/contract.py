@@ -10,7 +10,7 @@ from jaxmem import units
 from jaxmem.membrane.mechanism import Mechanism, Rates, Scheme
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import declared
-from jaxmem.testing.specimen import NAME, environment, outputs
+from jaxmem.testing.specimen import NAME, environment, in_precision, outputs
 
 METHODS = ("initial", "kinetics", "fluxes", "transfers", "events")
 
@@ -50,7 +50,9 @@ class _Watched(dict):
 def declarations(mechanism: Mechanism) -> list[str]:
     """Units that nobody can read, and parameters that nobody can understand."""
     problems = []
-    for path, _, d in declared(mechanism):
+    for path, x, d in declared(mechanism):
+        if jnp.ndim(x):
+            problems.append(f"the parameter {path} is an array; give one number, cells are made of it here")
         try:
             units.cf(d.unit)
         except units.UnitError as error:
@@ -83,7 +85,9 @@ def contract(membrane: Membrane) -> list[str]:
         told.update({"rest": set(rest), "used": used, "after": set(after), "spiked": set(watched.used)})
         return outputs(membrane, v, whole) | {f"{name!r} after a spike": x for name, x in after.items()}
 
-    wide = jax.tree.map(lambda x: jnp.full(3, x, jnp.float32) if jnp.ndim(x) == 0 else x, membrane)
+    wide = jax.tree.map(
+        lambda x: jnp.full(3, x, jnp.float32) if jnp.ndim(x) == 0 else x, in_precision(membrane, "float32")
+    )
     try:
         shapes = jax.eval_shape(ask, wide, one)
         jax.eval_shape(lambda v: jax.jvp(lambda v: ask(wide, v), (v,), (v,)), one)  # steady states need forward mode

@@ -80,13 +80,17 @@ def check_mechanism(
     with jax.enable_x64(True):
         membrane = alone(mechanism, usual_species() if species is None else species, celsius)
         problems = declarations(mechanism)
-        if not (fatal := contract(membrane)):
+        arrays = [text for text in problems if " is an array; " in text]
+        if not (fatal := arrays or contract(membrane)):
             try:
                 check(membrane)
             except MembraneError as error:
                 fatal = str(error).replace(f"mechanism {NAME!r}", "it").splitlines()
+            except Exception as error:  # every number of a mechanism stands for one cell there, or for all
+                told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                fatal = [f"cannot be put into a membrane: {told} (tables of numbers are static fields, as tuples)"]
         if fatal:
-            raise MechanismError(name, problems + fatal)
+            raise MechanismError(name, problems + fatal)  # which says a thing once
         points = lattice(membrane, *v)
         looks = {p: _Look(specimen(membrane, points, p, seed)) for p in (WIDE, NARROW)}
         worst = {"slope": 0.0}

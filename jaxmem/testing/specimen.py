@@ -72,6 +72,12 @@ def alone(mechanism: Mechanism, species: Mapping[str, Species], celsius: float) 
     return Membrane({NAME: mechanism}, species, celsius=celsius)
 
 
+def in_precision(membrane: Membrane, precision: str) -> Membrane:
+    """With every array of floats in this precision, declared or not, as the engine has them in a run."""
+    cast = lambda x: np.asarray(x, precision) if np.ndim(x) and jnp.issubdtype(jnp.result_type(x), jnp.floating) else x
+    return jax.tree.map(cast, membrane)
+
+
 def lattice(membrane: Membrane, low: float, high: float) -> np.ndarray:
     """The voltages to look at: every tenth of a mV, also counted from each of the mechanism's own voltages."""
     count = int(np.floor((high - low) / SPACING + 1e-9))
@@ -105,6 +111,7 @@ class Specimen:
 
 def specimen(membrane: Membrane, voltages: np.ndarray, precision: str, seed: int = 0) -> Specimen:
     """The mechanism at these voltages, their neighbours in this precision, and random states."""
+    membrane = in_precision(membrane, precision)
     x = voltages.astype(precision)[:, None]
     up, down = np.nextafter(x, x.dtype.type(1e4)), np.nextafter(x, x.dtype.type(-1e4))
     beside = np.concatenate([NODES, NEAR, -NEAR[1:]]).astype(precision)
