@@ -17,6 +17,7 @@ _MODULES = {
     "experiment": "jaxmem.study.experiment",
     "measures": "jaxmem.engine.measures",
     "presets": "jaxmem.membrane.presets",
+    "testing": "jaxmem.testing",
     "units": "jaxmem.units",
 }
 _HOME = {
@@ -88,6 +89,7 @@ __all__ = [*_MODULES, *_HOME, "__version__"]
 
 if TYPE_CHECKING:
     from jaxmem import electrochemistry as electrochemistry
+    from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.resting import RestingState as RestingState

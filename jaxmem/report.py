@@ -49,7 +49,10 @@ class Row:
 
 def of(simulation: "Simulation") -> RenderableType:
     """Fates, measures and concentrations, audit and speed of a run."""
-    return Group(fates(simulation), Text(), quantities(rows(simulation)), Text(), audit(simulation), speed(simulation))
+    named = [groups(simulation), Text()] if simulation.labels else []
+    return Group(
+        fates(simulation), Text(), *named, quantities(rows(simulation)), Text(), audit(simulation), speed(simulation)
+    )
 
 
 def fates(simulation: "Simulation") -> RenderableType:
@@ -82,6 +85,21 @@ def fates(simulation: "Simulation") -> RenderableType:
         line(count, f"failed: {reason}")
     if not simulation.failures:
         line(0, "failed")
+    return table
+
+
+def groups(simulation: "Simulation") -> RenderableType:
+    """How many cells have which label, and how many of those spiked or failed."""
+    status = np.atleast_1d(simulation.status)
+    counted = simulation.measured.get("spike_count")
+    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    for column in ("", "cells", "spiked", "failed"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for known in simulation.labels.values():
+        for i, name in enumerate(known.names):
+            mine = known.values == i
+            spiked = "-" if counted is None else f"{int((np.atleast_1d(counted.values)[mine] > 0).sum()):,}"
+            table.add_row(name, f"{int(mine.sum()):,}", spiked, f"{int((status[mine] != 0).sum()):,}")
     return table
 
 

@@ -327,7 +327,7 @@ def test_correlation(load: Any) -> None:
         ("sd = 0.2", 'sd = "0.2 mV"', ":11: population.vary.k_leak.g: sd: '0.2 mV' is a voltage"),
         ("sd = 0.2", "sd = true", ":11: population.vary.k_leak.g.sd: found True; a number or a text with a unit"),
         (", sd = 0.2", "", ":11: population.vary.k_leak.g: lognormal needs sd or cv"),
-        ("sd = 0.2", "sd = 1, low = 2", ":11: population.vary.k_leak.g: lognormal has no low"),
+        ("sd = 0.2", "sd = 1, values = [2]", ":11: population.vary.k_leak.g: lognormal has no values"),
         (
             '"lognormal", sd = 0.2',
             '"normal", sd = 0.5',

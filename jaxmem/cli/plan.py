@@ -27,6 +27,7 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
         "membrane": f"{plan.preset}, {plan.membrane.celsius:g} °C, mechanisms {', '.join(plan.membrane.order)}",
         "dynamic": ", ".join(f"{name} {side}" for name, side in plan.membrane.pools()) or "nothing",
         "varied": ", ".join(map(_range, plan.varied, [plan] * len(plan.varied))) or "nothing",
+        "groups": _groups(plan),
         "initial state": "steady: each cell in its own"
         if plan.initial == "steady"
         else "as given, gates steady at that voltage",
@@ -51,6 +52,11 @@ def _range(path: str, plan: Experiment) -> str:
     values = getattr(owner, field) if owner is not None else plan.membrane.parameters()[path].value
     low, high = np.quantile(np.asarray(values), (0.05, 0.95))
     return f"{path} ({low:.3g} … {high:.3g})"
+
+
+def _groups(plan: Experiment) -> str:
+    counts = [known.counts for known in plan.labels.values()]
+    return ", ".join(f"{n:,} {name}" for count in counts for name, n in count.items()) or "none"
 
 
 def _stimulus(plan: Experiment) -> str:

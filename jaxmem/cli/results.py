@@ -1,5 +1,6 @@
 """``jaxmem show``, ``jaxmem plot`` and ``jaxmem rerun``: what one does with a result file."""
 
+import dataclasses
 import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def _head(found: FileSummary) -> dict[str, str]:
         "varied": ", ".join(path for path in found.varied if path != "initial_v") or "nothing",
         "books": f"charge closes to {found.audit_charge:.1e} of what moved, amounts to {found.audit_mass:.1e}",
     }
+    told |= {name: ", ".join(f"{n:,} {word}" for word, n in counts.items()) for name, counts in found.labels.items()}
     if found.preset:
         told["membrane"] = found.preset
     if found.experiment:
@@ -160,6 +162,8 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
             record=Record(("v", "stimulus", *GROUPS), every=every), measures=names, precision=whole.precision,
             execution=execution, progress=progress.run,
         )  # fmt: skip
+        labels = {name: dataclasses.replace(known, values=known.values[here]) for name, known in whole.labels.items()}
+        again = dataclasses.replace(again, labels=labels)
         progress.phase("Writing")
         text = summary(file).experiment
         again.save(

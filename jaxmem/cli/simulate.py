@@ -107,7 +107,7 @@ def _run(plan: Experiment, execution: Execution, progress: Progress, checkpoint:
         progress.phase(f"Finding {plan.cells:,} steady states")
     setup = plan.build()
     progress.phase(f"Simulating {plan.cells:,} cells for {plan.duration:g} ms")
-    return simulate_membrane(
+    done = simulate_membrane(
         setup.membrane,
         stimulus=setup.stimulus,
         initial=setup.initial,
@@ -116,6 +116,7 @@ def _run(plan: Experiment, execution: Execution, progress: Progress, checkpoint:
         checkpoint=checkpoint,
         **setup.how,
     )
+    return plan.labelled(done)
 
 
 def _save(result: Simulation, plan: Experiment, target: pathlib.Path, overwrite: bool) -> None:

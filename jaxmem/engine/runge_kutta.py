@@ -52,8 +52,6 @@ class RungeKutta4(Integrator):
         last = {k: flow[k] for k in moving.last}
         crossed = {k: x for k, x in flow.items() if k in m.species or k == "electrode"}
         return Moving(v, low, states, pending, last, moving.lag, rig), Happened(spiked, crossed)
-            spiked, {k: x for k, x in flow.items() if k in m.species or k == "electrode"}
-        )
 
 
 def _slope(held: Held, point: Point, v: jax.Array, drive: Drive, place: float) -> Point:

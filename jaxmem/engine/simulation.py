@@ -38,12 +38,27 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True)
+class Labels:
+    """What each cell is called in one respect: ``values`` (cells,) are indices of the ``names``, single words."""
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    description: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cells have each name."""
+        return {name: int(np.sum(self.values == i)) for i, name in enumerate(self.names)}
+
+
+@dataclasses.dataclass(frozen=True)
 class Simulation:
     """What :func:`jaxmem.simulate` returns. Without a cell axis in the membrane, all arrays come without one.
 
     ``membrane``, ``stimulus``, ``changes``, ``integrator``, ``initial_state``, ``dt``, ``duration`` and ``precision`` are
     what was run, as given:
     they suffice to run it again, bit for bit. ``info`` says on what and how fast: device, versions, wall time.
+    ``labels`` name the cells, where the experiment does: ``labels["group"]``.
     """
 
     membrane: Membrane
@@ -59,6 +74,7 @@ class Simulation:
     measured: dict[str, Measured]
     audit: Audit
     info: dict[str, Any]
+    labels: dict[str, Labels] = dataclasses.field(default_factory=dict)
 
     @property
     def start(self) -> float:

@@ -19,12 +19,13 @@ from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import Record, steps_between
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate
-from jaxmem.engine.simulation import Simulation
+from jaxmem.engine.simulation import Labels, Simulation
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import measure_table, membrane_table, population, protocol_table, tables
+from jaxmem.study.population_tables import DistributionTable
 from jaxmem.study.problems import ExperimentError, Override, Problems
 
 
@@ -43,8 +44,8 @@ class Experiment:
 
     ``membrane`` holds the whole population. ``initial`` is "given" (start at ``initial_v`` with steady gates) or
     "steady" (each cell starts in its own steady state). ``measures``: what is measured, names and objects by the names
-    of their results. ``text`` is the file as read, with what was overridden; ``notes`` tell what a reader of the
-    results should know.
+    of their results. ``labels["group"]`` says which cell is of which group. ``text`` is the file as read, with what was
+    overridden; ``notes`` tell what a reader of the results should know.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Experiment:
     seed: int
     varied: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    labels: dict[str, Labels] = dataclasses.field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -71,9 +73,14 @@ class Experiment:
     def part(self, cells: np.ndarray) -> "Experiment":
         """The same experiment with some of its cells (indices), and without traces."""
         driven = None if self.stimulus is None else select(self.stimulus, cells)
+        labels = {name: dataclasses.replace(x, values=x.values[cells]) for name, x in self.labels.items()}
         return dataclasses.replace(
-            self, membrane=select(self.membrane, cells), stimulus=driven, cells=len(cells), records=()
+            self, membrane=select(self.membrane, cells), stimulus=driven, cells=len(cells), records=(), labels=labels
         )
+
+    def labelled(self, simulation: Simulation) -> Simulation:
+        """What was simulated of this experiment, with the names of its cells."""
+        return dataclasses.replace(simulation, labels=self.labels)
 
     def build(self) -> Setup:
         """Find the initial state. Cells without a steady state keep the status NO_STEADY_STATE and are not run."""
@@ -87,8 +94,10 @@ class Experiment:
     def run(self, progress: Callable[[int, int], None] | None = None, execution: Execution | None = None) -> Simulation:
         """Build and simulate; arguments as for :func:`jaxmem.simulate`, whose errors it raises."""
         s = self.build()
-        return simulate(
-            s.membrane, stimulus=s.stimulus, initial=s.initial, execution=execution, progress=progress, **s.how
+        return self.labelled(
+            simulate(
+                s.membrane, stimulus=s.stimulus, initial=s.initial, execution=execution, progress=progress, **s.how
+            )
         )
 
 
@@ -148,16 +157,17 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
             stimulus = protocol_table.stimulus(
                 sections["stimulus"], membrane, np.inf if run is None else run.duration, problems
             )
-        membrane, stimulus = population.varied(people, membrane, stimulus, problems)
+        cells = population.varied(people, membrane, stimulus, problems, file.parent)
     problems.stop()
     assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
+    membrane, stimulus = cells.membrane, cells.stimulus
     if stimulus is not None and (warning := protocol_table.imbalance(stimulus, membrane, run.duration)):
         notes.append(warning)
     return Experiment(
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
-        measures=measures, records=records, cells=people.cells, seed=people.seed, varied=tuple(people.vary),
-        notes=tuple(notes),
+        measures=measures, records=records, cells=people.cells, seed=people.seed, varied=cells.varied,
+        notes=tuple(notes), labels=cells.labels,
     )  # fmt: skip
 
 
@@ -182,19 +192,25 @@ def _flatten_paths(raw: dict[str, Any]) -> None:
         holder = raw.get(section)
         if isinstance(holder, dict) and isinstance(holder.get(table), dict):
             holder[table] = _flat(holder[table])
+    people = raw.get("population")
+    kinds = people.get("group") if isinstance(people, dict) else None
+    for group in kinds if isinstance(kinds, list) else ():
+        for table in ("parameters", "vary", "between") if isinstance(group, dict) else ():
+            if isinstance(group.get(table), dict):
+                group[table] = _flat(group[table])
 
 
 def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, dict) and value and not _SPREAD & set(value):
+        if isinstance(value, dict) and value and not _SPREAD & {k for k, x in value.items() if not isinstance(x, dict)}:
             found |= _flat(value, f"{before}{key}.")
         else:
             found[f"{before}{key}"] = value
     return found
 
 
-_SPREAD = set(tables.DistributionTable.model_fields)
+_SPREAD = set(DistributionTable.model_fields)
 
 
 def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None:

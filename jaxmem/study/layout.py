@@ -28,13 +28,15 @@ class Layout:
     """A simulation as a table: ``coordinates`` (one per dimension) and ``variables``, by name.
 
     ``recorded``: name of a trace -> names of its variable, its times and its cells (None: no cell axis). ``measured``:
-    name of a measure -> name of its variable. The names differ only where two things would have the same.
+    name of a measure -> name of its variable, ``labelled``: the same of labels. The names
+    differ only where two things would have the same.
     """
 
     coordinates: dict[str, Variable]
     variables: dict[str, Variable]
     recorded: dict[str, dict[str, str | None]]
     measured: dict[str, str]
+    labelled: dict[str, str]
     cells: int | None
 
 
@@ -113,8 +115,13 @@ def layout(simulation: Simulation) -> tuple[Layout, Axes]:
     for name, m in simulation.measured.items():
         values = np.asarray(m.values)
         measured[name] = axes.add(name, "measure", Variable(values, axes.entries(values), m.unit, m.description))
+    labelled = {}
+    for name, known in simulation.labels.items():
+        values = np.asarray(known.values, np.int32)
+        words = {"flag_values": np.arange(len(known.names), dtype=np.int32), "flag_meanings": " ".join(known.names)}
+        labelled[name] = axes.add(name, "label", Variable(values, axes.of(values, True), "1", known.description, words))
     axes.variables |= {name: variable for name, variable in _outcome(simulation, axes)}
-    return Layout(axes.coordinates, dict(axes.variables), recorded, measured, axes.cells), axes
+    return Layout(axes.coordinates, dict(axes.variables), recorded, measured, labelled, axes.cells), axes
 
 
 def _outcome(simulation: Simulation, axes: Axes) -> Iterator[tuple[str, Variable]]:

@@ -10,14 +10,16 @@ import equinox as eqx
 from jaxmem import units
 from jaxmem.analysis.balance import balance
 from jaxmem.membrane import presets
-from jaxmem.membrane.check import check
+from jaxmem.membrane.check import MembraneError, check
 from jaxmem.membrane.geometry import AreaVolume, Cylinder, Geometry, Sphere
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import path_error
 from jaxmem.membrane.species import Species, impermeant
 from jaxmem.study import tables
+from jaxmem.study.mechanism_table import line, mechanisms
 from jaxmem.study.problems import Problems, unknown
 
+EMPTY = "none"  # the preset of a membrane that is all in the file
 OTHER = "other"  # the species that stands for all impermeant charge
 
 
@@ -25,34 +27,64 @@ def membrane(
     table: tables.MembraneTable, folder: pathlib.Path, problems: Problems, notes: list[str]
 ) -> Membrane | None:
     """The membrane of one cell; None where there is not enough to go on."""
-    try:
-        preset = presets.get(table.preset)
-    except ValueError as error:
-        problems.add(("membrane", "preset"), str(error))
+    preset = _preset(table, problems)
+    if preset is None:
         return None
     before = len(problems.found)
     species = _species(table, preset, folder, problems)
     geometry = _geometry(table, preset, problems)
+    capacitance = preset.capacitance if table.capacitance is None else table.capacitance
+    said = len(problems.found)
+    parts = mechanisms(table.mechanisms, preset, geometry.area, capacitance, folder, problems)
+    if len(problems.found) > said:  # their parameters would be called unknown, which they are not
+        return None
     result = preset
     with problems.at("membrane"):
         result = Membrane(
-            {name: preset.mechanisms[name] for name in preset.order},
+            parts,
             species,
-            preset.capacitance if table.capacitance is None else table.capacitance,
+            capacitance,
             preset.celsius if table.celsius is None else table.celsius,
             preset.initial_v,
             geometry,
             water=preset.water,
         )
-    given = _parameters(table.parameters, result, problems)
+    given, whole = _parameters(table.parameters, result, problems), False
     with problems.at("membrane"):
         result = result.with_parameters(given)
-        check(result)
+        try:
+            check(result)
+        except MembraneError:
+            raise
+        except Exception as error:  # of a mechanism of the user's, whose methods were asked for the first time
+            told = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}{line(error)}"
+            text = f"a mechanism cannot be computed: {told}; jaxmem.testing.check_mechanism looks closer"
+            raise MembraneError(text) from error
+        whole = True
+    if not whole:  # what is missing in it would be missed everywhere
+        return None
     if table.balance is not None:
         wanted = problems.table(tables.BalanceTable, table.balance, "membrane", "balance")
         if wanted is not None and len(problems.found) == before:
             result = _balanced(wanted, result, given, problems, notes)
     return result
+
+
+def _preset(table: tables.MembraneTable, problems: Problems) -> Membrane | None:
+    """The published membrane to start from; for "none" an empty one, a sphere of 10 um at 1 uF/cm^2."""
+    if table.preset == EMPTY:
+        if table.celsius is None:
+            problems.add(("membrane", "celsius"), "is missing; a membrane without a preset needs its temperature")
+        if not table.mechanisms:
+            problems.add(("membrane", "mechanisms"), "is missing; a membrane without a preset needs some")
+        if problems.touches("membrane", "celsius") or problems.touches("membrane", "mechanisms"):
+            return None
+        return Membrane({}, {})
+    try:
+        return presets.get(table.preset)
+    except ValueError as error:
+        problems.add(("membrane", "preset"), str(error))
+        return None
 
 
 def _parameters(written: Mapping[str, Any], membrane: Membrane, problems: Problems) -> dict[str, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxmem.engine.audit import Audit
 from jaxmem.engine.integrators import Integrator
-from jaxmem.engine.simulation import Measured, Simulation, Trace
+from jaxmem.engine.simulation import Labels, Measured, Simulation, Trace
 from jaxmem.membrane.geometry import Geometry
 from jaxmem.membrane.mechanism import Mechanism
 from jaxmem.membrane.membrane import Membrane
@@ -82,6 +82,9 @@ def save(
         "cells": view.cells,
         "recorded": view.recorded,
         "measured": view.measured,
+        "labelled": {
+            name: {"variable": v, "names": simulation.labels[name].names} for name, v in view.labelled.items()
+        },
         "variables": {
             name: {"dims": v.dims, "shape": v.values.shape, "unit": v.unit, "description": v.description}
             for name, v in view.variables.items()
@@ -164,6 +167,10 @@ def _simulation(file: Reader, index: dict[str, Any]) -> Simulation:
         },
         audit=Audit(np.asarray(file.array("audit_charge")), np.asarray(file.array("audit_mass"))),
         info=index["info"],
+        labels={
+            name: Labels(np.asarray(file.array(k["variable"])), tuple(k["names"]), told[k["variable"]]["description"])
+            for name, k in index.get("labelled", {}).items()
+        },
     )
 
 

@@ -39,7 +39,8 @@ class FileSummary:
     """A result at a glance.
 
     Times in ms, ``size`` in bytes. ``cells`` is None without a cell axis. ``status``: how many cells, by what became of
-    them ("ok" is one). ``varied``: paths of the parameters that are arrays over cells. ``audit_charge`` and
+    them ("ok" is one). ``labels``: how many cells have each name ("group").
+    ``varied``: paths of the parameters that are arrays over cells. ``audit_charge`` and
     ``audit_mass``: the worst cell's, see :class:`jaxmem.Audit`. ``provenance``: versions, device, wall time and what
     the run was told. ``experiment``: the text of the experiment file.
     """
@@ -58,6 +59,7 @@ class FileSummary:
     variables: dict[str, VariableSummary]
     measures: dict[str, MeasureSummary]
     status: dict[str, int]
+    labels: dict[str, dict[str, int]]
     audit_charge: float
     audit_mass: float
     provenance: dict[str, Any]
@@ -90,6 +92,10 @@ def summary(path: Any) -> FileSummary:
             variables=known,
             measures=measures,
             status={index["reasons"][str(c)]: int(n) for c, n in zip(codes, counts, strict=True)},
+            labels={
+                name: {word: int(np.sum(file.array(k["variable"]) == i)) for i, word in enumerate(k["names"])}
+                for name, k in index.get("labelled", {}).items()
+            },
             audit_charge=worst("audit_charge"),
             audit_mass=worst("audit_mass"),
             provenance=told,

@@ -114,66 +114,24 @@ class SpeciesTable(Table):
 
 
 class MembraneTable(Table):
-    preset: str = Field(description="the name of a published membrane (jaxmem presets lists them)")
+    preset: str = Field(description="the name of a published membrane (jaxmem presets lists them), or 'none'")
     celsius: Temperature | None = None
     capacitance: Capacitance | None = None
     balance: dict[str, Any] | None = None
     geometry: dict[str, Any] = {}
     species: dict[str, Any] = {}
+    mechanisms: dict[str, Any] = {}
     parameters: dict[str, Written] = {}
 
 
 # ---------------------------------------------------------------------- [population]
-class DistributionTable(Table):
-    distribution: Literal["lognormal", "normal", "uniform", "values"] = Field(
-        description="'lognormal', 'normal', 'uniform' or 'values'"
-    )
-    sd: Written | None = None
-    cv: Written | None = None
-    mean: Written | None = None
-    median: Written | None = None
-    low: Written | None = None
-    high: Written | None = None
-    values: list[Written] | None = None
-
-    @model_validator(mode="after")
-    def _belongs(self) -> "DistributionTable":
-        given = self.model_fields_set - {"distribution"}
-        either, optional = DISTRIBUTIONS[self.distribution]
-        allowed = {*optional, *(key for group in either for key in group)}
-        told = " and ".join(" or ".join(group) for group in either)
-        if odd := sorted(given - allowed):
-            raise ValueError(
-                f"{self.distribution} has no {' and no '.join(odd)}; it takes {told}"
-                + (f", and {' or '.join(optional)} if wanted" if optional else "")
-            )
-        if any(len(given & set(group)) != 1 for group in either):
-            raise ValueError(
-                f"{self.distribution} needs {told}{', one of the two' if any(len(g) > 1 for g in either) else ''}"
-            )
-        if len(given & set(optional)) > 1:
-            raise ValueError(f"give {' or '.join(optional)}, not both")
-        return self
-
-
-DISTRIBUTIONS: dict[str, tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]] = {  # (one of each, at most one of these)
-    "lognormal": ((("sd", "cv"),), ("mean", "median")),
-    "normal": ((("sd", "cv"),), ("mean",)),
-    "uniform": ((("low",), ("high",)), ()),
-    "values": ((("values",),), ()),
-}
-
-
-class CorrelationTable(Table):
-    between: Annotated[list[str], Field(min_length=2, max_length=2)] = Field(description="a list of two varied paths")
-    r: Plain = Field(gt=-1, lt=1, description="the correlation, between -1 and 1")
-
-
 class PopulationTable(Table):
     cells: int = Field(default=1, ge=1, le=2**31 - 1)
     seed: int = Field(default=0, ge=0, lt=2**64)
     vary: dict[str, Any] = {}
     correlation: list[Any] = []
+    covariance: dict[str, Any] | None = None
+    group: list[Any] = []
 
 
 # ---------------------------------------------------------------------- the rest

@@ -1,0 +1,85 @@
+"""What the README shows is run as it stands."""
+
+import pathlib
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jaxmem as jm
+from jaxmem.study import experiment
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def blocks(text: str, language: str) -> list[tuple[str, str]]:
+    """(name of the file, or "", and the code) of every block in this language."""
+    found = re.findall(rf"^```{language}(?: file=(\S+))?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert found
+    return found
+
+
+TUTORIAL = section("A channel of your own in 40 lines")
+
+
+@pytest.fixture
+def beside(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tutorial's files in a folder on Python's path."""
+    for name, code in blocks(TUTORIAL, "python"):
+        if name:
+            (tmp_path / name).write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "kv7", raising=False)
+    yield tmp_path
+    sys.modules.pop("kv7", None)
+
+
+def test_the_channel_fits_in_forty_lines(beside: pathlib.Path) -> None:
+    assert len((beside / "kv7.py").read_text().splitlines()) <= 40
+    namespace: dict[str, Any] = {}
+    exec((beside / "test_kv7.py").read_text(), namespace)
+    namespace["test_kv7"]()
+
+
+def test_the_channel_is_the_published_one(beside: pathlib.Path) -> None:
+    """p_inf = 1/(1 + exp(-(v + 35)/10)), tau = tau_max/(3.3 exp((v + 35)/20) + exp(-(v + 35)/20)), at 36 degC."""
+    from kv7 import Kv7
+
+    cell = jm.presets.pumped_neuron().with_mechanisms({"kv7": Kv7()}).with_parameters({"celsius": 36.0})
+    v = np.linspace(-100, 50, 31)
+    env = cell.environment({k: np.zeros_like(v) for k in [*cell.species, "electrode"]})
+    p = cell.mechanisms["kv7"].kinetics(v, {}, env)["p"]
+    np.testing.assert_allclose(p.gain / p.rate, 1 / (1 + np.exp(-(v + 35) / 10)), rtol=1e-12)
+    np.testing.assert_allclose(
+        1 / np.asarray(p.rate), 608 / (3.3 * np.exp((v + 35) / 20) + np.exp(-(v + 35) / 20)), rtol=1e-12
+    )
+
+
+def test_it_works_from_python(beside: pathlib.Path) -> None:
+    (code,) = [code for name, code in blocks(TUTORIAL, "python") if not name]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    with_it = float(namespace["sim"].measures["spike_count"])
+    plain = jm.simulate(
+        jm.presets.pumped_neuron(), 600.0, stimulus=jm.ConstantCurrent(amplitude=4.0), measures=["spike_count"]
+    )
+    assert 0 < with_it < float(plain.measures["spike_count"])  # it adapts
+
+
+def test_it_works_from_an_experiment_file(beside: pathlib.Path) -> None:
+    ((_, text),) = blocks(TUTORIAL, "toml")
+    (beside / "adaptation.toml").write_text(text, encoding="utf-8")
+    e = experiment.load(beside / "adaptation.toml", ["kv7.tau_max=1 s"])
+    known = e.membrane.parameters()
+    assert known["kv7.tau_max"].value == 1000.0 and e.labels["group"].counts == {"regular": 80, "fast": 20}
+    assert known["kv7.g"].value.max() <= 1.0 and set(known["sodium.g"].value) == {25.0, 20.0}
+    sim = e.run()
+    spikes, fast = sim.measures["spike_count"], sim.labels["group"].values == 1
+    assert sim.failures == {} and spikes[fast].mean() > 1.3 * spikes[~fast].mean() > 0
+    assert np.corrcoef(np.log(known["kv7.g"].value[~fast]), spikes[~fast])[0, 1] < -0.7
