@@ -82,6 +82,8 @@ _HOME = {
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
+    "Findings": "jaxmem.study.findings",
+    "FindingsError": "jaxmem.study.findings",
     "load": "jaxmem.study.store",
     "UnitError": "jaxmem.units",
 }
@@ -149,6 +151,8 @@ if TYPE_CHECKING:
     from jaxmem.rig.timecourse import TimeCourse as TimeCourse
     from jaxmem.study import experiment as experiment
     from jaxmem.study.experiment import Experiment as Experiment
+    from jaxmem.study.findings import Findings as Findings
+    from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
     from jaxmem.study.store import load as load
     from jaxmem.units import UnitError as UnitError

@@ -1,6 +1,7 @@
 """Figures of a simulation. Each kind is a function ``(simulation, *, title=None, ...) -> matplotlib Figure``.
 
-matplotlib is imported when a figure is drawn; pyplot never is. ``save`` writes a figure to a file.
+matplotlib is imported when a figure is drawn; pyplot never is. ``save`` writes a figure to a file. Figures of one's own
+look like these with ``@styled`` on the function that draws, ``new_figure`` and ``finish`` (title above, caption below).
 """
 
 from jaxmem.plots._currents import currents as currents
@@ -10,7 +11,11 @@ from jaxmem.plots._overview import overview as overview
 from jaxmem.plots._population import distributions as distributions
 from jaxmem.plots._population import map_of as map_of
 from jaxmem.plots._style import caption_of as caption_of
+from jaxmem.plots._style import finish as finish
+from jaxmem.plots._style import label as label
+from jaxmem.plots._style import new_figure as new_figure
 from jaxmem.plots._style import save as save
+from jaxmem.plots._style import styled as styled
 from jaxmem.plots._voltage import voltage as voltage
 
 KINDS = {
