@@ -50,7 +50,7 @@ def standard_normal(bits: jax.Array, dtype: Any) -> jax.Array:
     """
     odd = ((bits >> np.uint32(9)) << np.uint32(1)) | np.uint32(1)
     uniform = odd.astype(jnp.int32).astype(dtype) * np.asarray(2.0**-23, dtype) - np.asarray(1.0, dtype)
-    return np.asarray(np.sqrt(2.0), dtype) * jax.lax.erf_inv(uniform)
+    return jax.lax.erf_inv(uniform) * np.asarray(np.sqrt(2.0), dtype)
 
 
 def normals(key: ArrayLike, cell: jax.Array, step: ArrayLike, dtype: Any) -> tuple[jax.Array, jax.Array]:
