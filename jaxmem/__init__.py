@@ -21,6 +21,7 @@ _MODULES = {
 _HOME = {
     # what is simulated
     "AreaVolume": "jaxmem.membrane.geometry",
+    "BathExchange": "jaxmem.membrane.bath",
     "Current": "jaxmem.membrane.mechanism",
     "Cylinder": "jaxmem.membrane.geometry",
     "Environment": "jaxmem.membrane.environment",
@@ -51,6 +52,7 @@ _HOME = {
     # what is done to it
     "ConstantCurrent": "jaxmem.rig.stimuli",
     "Drug": "jaxmem.rig.schedules",
+    "occupancy": "jaxmem.rig.schedules",
     "Schedule": "jaxmem.rig.schedules",
     "StepCurrent": "jaxmem.rig.stimuli",
     "Stimulus": "jaxmem.rig.stimuli",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.bath import BathExchange as BathExchange
     from jaxmem.membrane.channels import GHKLeak as GHKLeak
     from jaxmem.membrane.channels import HodgkinHuxleyPotassium as HodgkinHuxleyPotassium
     from jaxmem.membrane.channels import HodgkinHuxleySodium as HodgkinHuxleySodium
@@ -127,6 +130,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Status as Status
     from jaxmem.rig.schedules import Drug as Drug
     from jaxmem.rig.schedules import Schedule as Schedule
+    from jaxmem.rig.schedules import occupancy as occupancy
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus

@@ -10,9 +10,11 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
-from jaxmem.membrane.mechanism import Number, parameter
+from jaxmem.membrane.mechanism import Declaration, Number, parameter
+from jaxmem.membrane.membrane import out_of_range
 from jaxmem.rig.protocol import Change, ChangeOnGrid, Window
 from jaxmem.rig.timecourse import CourseOnGrid, TimeCourse
 
@@ -43,6 +45,10 @@ class Schedule(Change):
     def at(self, before: ArrayLike, t: jax.Array) -> ArrayLike:
         return self.course.at(before, t)
 
+    def refused(self, declaration: Declaration) -> str | None:
+        values = [knot.value for knot in self.course.knots if not isinstance(knot.value, jax.core.Tracer)]
+        return next((why for x in values if (why := out_of_range(x, declaration))), None)
+
     @property
     def edges(self) -> list[ArrayLike]:
         return self.course.edges
@@ -65,9 +71,9 @@ class Drug(Change):
     """A drug that acts on the parameter ``path``; its sites are occupied to ``y = c^n/(c^n + half^n)``.
 
     ``mode`` "block" leaves ``1 - efficacy*y`` of the parameter (a conductance, a permeability, a pump rate); "shift" adds
-    ``shift*y`` mV to it (``v_shift`` of a channel). ``concentration`` (mM) is a number, there from t = 0 on, an array over
-    cells, or a :class:`TimeCourse` before whose first time there is none; its ``tau`` is the exchange of the bath. Binding
-    is at equilibrium. A. V. Hill (1910), J Physiol 40:iv-vii.
+    ``shift*y`` mV to it (``v_shift`` of a channel, also where that is None). ``concentration`` (mM) is a number, there
+    from t = 0 on, an array over cells, or a :class:`TimeCourse` before whose first time there is none; its ``tau`` is the
+    exchange of the bath. Binding is at equilibrium. A. V. Hill (1910), J Physiol 40:iv-vii.
     """
 
     concentration: TimeCourse
@@ -101,6 +107,16 @@ class Drug(Change):
 
     def at(self, before: ArrayLike, t: jax.Array) -> ArrayLike:
         return self.effect(before, self.concentration.at(0.0, t))
+
+    def refused(self, declaration: Declaration) -> str | None:
+        if self.mode == "shift" and declaration.unit != "mV":
+            return f"is in {declaration.unit}: a drug of mode 'shift' adds mV, for instance to the v_shift of a channel"
+        if self.mode == "block" and (declaration.positive or declaration.unit in ("mV", "degC")):
+            return "cannot be blocked: that scales a conductance, a permeability or a pump's maximal rate towards 0"
+        levels = [knot.value for knot in self.concentration.knots if not isinstance(knot.value, jax.core.Tracer)]
+        if any(np.any(np.asarray(c) < 0) for c in levels):
+            return f"is acted on by {self.name}, whose concentration must not be below 0 mM"
+        return None
 
     @property
     def edges(self) -> list[ArrayLike]:
