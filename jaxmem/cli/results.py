@@ -79,6 +79,8 @@ def _head(found: FileSummary) -> dict[str, str]:
         "varied": ", ".join(path for path in found.varied if path != "initial_v") or "nothing",
         "books": f"charge closes to {found.audit_charge:.1e} of what moved, amounts to {found.audit_mass:.1e}",
     }
+    if found.changes:
+        told["changed in time"] = escape("; ".join(found.changes))
     if found.preset:
         told["membrane"] = found.preset
     if found.experiment:

@@ -55,6 +55,11 @@ class Change(eqx.Module):
         return None
 
     @property
+    def told(self) -> str:
+        """In a line, for reports."""
+        return f"{self.path} changes in time"
+
+    @property
     @abc.abstractmethod
     def edges(self) -> list[ArrayLike]:
         """Times (ms) at which it or its slope jumps."""

@@ -50,6 +50,10 @@ class Schedule(Change):
         return next((why for x in values if (why := out_of_range(x, declaration))), None)
 
     @property
+    def told(self) -> str:
+        return f"{self.path}: {_told(self.course)}"
+
+    @property
     def edges(self) -> list[ArrayLike]:
         return self.course.edges
 
@@ -119,6 +123,12 @@ class Drug(Change):
         return None
 
     @property
+    def told(self) -> str:
+        binding = f"half {_range(self.half)} mM, Hill number {_range(self.hill)}"
+        what = f"shifts it by up to {_range(self.shift)} mV" if self.mode == "shift" else "blocks it"
+        return f"{self.name} on {self.path}: {_told(self.concentration, " mM")}; {what}, {binding}"
+
+    @property
     def edges(self) -> list[ArrayLike]:
         return self.concentration.edges
 
@@ -140,6 +150,19 @@ class DrugOnGrid(ChangeOnGrid):
 
     def level(self, before: ArrayLike, step: jax.Array, dtype: Any) -> ArrayLike:
         return self.drug.effect(before, self.course.level(0.0, step, dtype))
+
+
+def _told(course: TimeCourse, unit: str = "") -> str:
+    """The first few values and times, those of several cells as a range."""
+    shown = ", ".join(f"{_range(k.value)}{unit} from {_range(k.time)} ms" for k in course.knots[:4])
+    more = f" and {len(course.knots) - 4} more" if len(course.knots) > 4 else ""
+    how = " in straight lines" if course.interpolation == "linear" else ""
+    return f"{shown}{more}{how}" + (f" (tau {_range(course.tau)} ms)" if course.tau is not None else "")
+
+
+def _range(x: ArrayLike) -> str:
+    low, high = np.min(np.asarray(x)), np.max(np.asarray(x))
+    return f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}"
 
 
 def occupancy(concentration: ArrayLike, half: ArrayLike, hill: ArrayLike) -> jax.Array:

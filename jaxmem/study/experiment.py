@@ -22,8 +22,9 @@ from jaxmem.engine.simulation import Simulation
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
+from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study import membrane_table, population, protocol_table, tables
+from jaxmem.study import changes_table, membrane_table, population, protocol_table, tables
 from jaxmem.study.problems import ExperimentError, Override, Problems
 
 
@@ -60,6 +61,7 @@ class Experiment:
     cells: int
     seed: int
     varied: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -70,7 +72,12 @@ class Experiment:
         """The same experiment with some of its cells (indices), and without traces."""
         driven = None if self.stimulus is None else select(self.stimulus, cells)
         return dataclasses.replace(
-            self, membrane=select(self.membrane, cells), stimulus=driven, cells=len(cells), records=()
+            self,
+            membrane=select(self.membrane, cells),
+            stimulus=driven,
+            cells=len(cells),
+            records=(),
+            changes=select(self.changes, cells),
         )
 
     def build(self) -> Setup:
@@ -78,7 +85,7 @@ class Experiment:
         state = resting_state(self.membrane).state if self.initial == "steady" else self.membrane.initial_state()
         how = {
             "duration": self.duration, "dt": self.dt, "precision": self.precision,
-            "record": self.records, "measures": self.measures,
+            "record": self.records, "measures": self.measures, "changes": self.changes,
         }  # fmt: skip
         return Setup(self.membrane, state, self.stimulus, how)
 
@@ -135,6 +142,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         people = people.model_copy(update={"cells": _likely_cells(people)})
     measures: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
+    changes: tuple[Change, ...] = ()
     if membrane is not None:
         if initial.v is not None:
             membrane = membrane.with_parameters({"initial_v": initial.v})
@@ -146,6 +154,11 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
             stimulus = protocol_table.stimulus(
                 sections["stimulus"], membrane, np.inf if run is None else run.duration, problems
             )
+        if whole is not None:
+            duration = np.inf if run is None else run.duration
+            changes = changes_table.changes(
+                whole.schedule, whole.drug, membrane, people.cells, duration, file.parent, problems, notes
+            )
         membrane, stimulus = population.varied(people, membrane, stimulus, problems)
     problems.stop()
     assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
@@ -155,6 +168,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=tuple(people.vary),
+        changes=changes,
         notes=tuple(notes),
     )  # fmt: skip
 
