@@ -126,7 +126,7 @@ class Drug(Change):
     def told(self) -> str:
         binding = f"half {_range(self.half)} mM, Hill number {_range(self.hill)}"
         what = f"shifts it by up to {_range(self.shift)} mV" if self.mode == "shift" else "blocks it"
-        return f"{self.name} on {self.path}: {_told(self.concentration, " mM")}; {what}, {binding}"
+        return f"{self.name} on {self.path}: {_told(self.concentration, ' mM')}; {what}, {binding}"
 
     @property
     def edges(self) -> list[ArrayLike]:

@@ -174,7 +174,7 @@ def edge(time: ArrayLike, dt: float) -> tuple[Any, Any]:
     xp: Any = jnp if isinstance(time, jax.core.Tracer) else np
     cut = xp.clip(xp.asarray(time, float) / dt, -NEVER, NEVER)
     near = xp.round(cut)  # 100.0 ms at dt 0.025 ms is step 4000, not 3999.9999999999995
-    on_grid = abs(cut - near) < 1e-9 * xp.maximum(1.0, abs(cut))
+    on_grid = abs(cut - near) < xp.maximum(1e-9, 4 * np.finfo(cut.dtype).eps * abs(cut))
     whole = xp.where(on_grid, near, xp.floor(cut))
     over = cut - whole
     rounding = jax.lax.stop_gradient(over) if xp is jnp else over  # an edge on the grid can be moved, too
