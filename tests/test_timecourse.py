@@ -44,32 +44,21 @@ def defined(kind: str, t: float, before: float, times: Any = TIMES, values: Any 
 @pytest.mark.parametrize("kind", COURSES)
 def test_means_and_levels_are_those_of_the_definition(kind: str) -> None:
     grid, before = course(kind).on_grid(DT), 3.5
-    for first, steps in [
-        (0, 20),
-        (100, 20),
-        (110, 20),
-        (119, 1),
-        (120, 20),
-        (140, 40),
-        (0, 400),
-        (360, 20),
-        (372, 1),
-        (380, 20),
-    ]:
-        a, b = first * DT, (first + steps) * DT
+    windows = np.array(
+        [(0, 20), (100, 20), (110, 20), (119, 1), (120, 20), (140, 40), (0, 400), (360, 20), (372, 1), (380, 20)]
+    )
+    expected = []
+    for a, b in DT * np.cumsum(windows, axis=1):
         inside = [t for t in TIMES if a < t < b]
-        expected = quad(lambda t: defined(kind, t, before), a, b, points=inside or None, limit=200, epsabs=1e-12)[0] / (
-            b - a
-        )
-        found = grid.mean(before, jnp.int32(first), steps, jnp.float64)
-        np.testing.assert_allclose(found, expected, rtol=1e-10, err_msg=f"{first} + {steps}")
-        np.testing.assert_allclose(grid.mean(before, jnp.int32(first), steps, jnp.float32), expected, rtol=3e-6)
-    for step in (0, 100, 119, 120, 121, 148, 149, 161, 371, 373, 1000):
-        np.testing.assert_allclose(
-            grid.level(before, jnp.int32(step), jnp.float64), defined(kind, step * DT + 1e-12, before), rtol=1e-9
-        )
-        t = step * DT
-        np.testing.assert_allclose(course(kind).at(before, t), defined(kind, t + 1e-12, before), rtol=1e-9)
+        whole = quad(lambda t: defined(kind, t, before), a, b, points=inside or None, limit=200, epsabs=1e-12)
+        expected.append(whole[0] / (b - a))
+    for precision, allowed in (("float64", 1e-10), ("float32", 3e-6)):
+        found = grid.mean(before, jnp.asarray(windows[:, 0]), jnp.asarray(windows[:, 1]), precision)
+        np.testing.assert_allclose(found, expected, rtol=allowed)
+    steps = np.array([0, 100, 119, 120, 121, 148, 149, 161, 371, 373, 1000])
+    levels = [defined(kind, t + 1e-12, before) for t in steps * DT]
+    np.testing.assert_allclose(grid.level(before, jnp.asarray(steps), jnp.float64), levels, rtol=1e-9)
+    np.testing.assert_allclose(course(kind).at(before, jnp.asarray(steps * DT)), levels, rtol=1e-9)
 
 
 def test_just_before_an_edge_and_at_it() -> None:
@@ -83,11 +72,11 @@ def test_each_cell_may_have_times_and_values_of_its_own() -> None:
     values = [np.array([8.0, 7.0, 6.0]), 2.5]
     for kind in COURSES:
         grid = course(kind, times, values).on_grid(DT)
-        for first in (30, 70, 160, 330):
-            found = grid.mean(np.array([3.5, 4.5, 5.5]), jnp.int32(first), 20, jnp.float64)
-            for i, before in enumerate((3.5, 4.5, 5.5)):
-                mine = course(kind, [t[i] for t in times], [values[0][i], values[1]]).on_grid(DT)
-                np.testing.assert_allclose(found[i], mine.mean(before, jnp.int32(first), 20, jnp.float64), rtol=1e-14)
+        first = jnp.array([[30], [70], [160], [330]])
+        found = grid.mean(np.array([3.5, 4.5, 5.5]), first, 20, jnp.float64)
+        for i, before in enumerate((3.5, 4.5, 5.5)):
+            mine = course(kind, [t[i] for t in times], [values[0][i], values[1]]).on_grid(DT)
+            np.testing.assert_allclose(found[:, i], mine.mean(before, first[:, 0], 20, jnp.float64), rtol=1e-14)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -110,14 +99,16 @@ def test_single_precision_after_ten_hours(kind: str) -> None:
     times = [hours + t for t in TIMES]
     late, early = course(kind, times).on_grid(dt), course(kind).on_grid(dt)
     start = round(hours / dt)
-    for first, steps in [(50, 10), (60, 10), (74, 1), (80, 10), (180, 10), (0, 300)]:
-        here = late.mean(np.float32(3.5), jnp.int32(start + first), steps, jnp.float32)
-        np.testing.assert_allclose(here, early.mean(3.5, jnp.int32(first), steps, jnp.float64), rtol=1e-6)
-        np.testing.assert_allclose(
-            late.level(np.float32(3.5), jnp.int32(start + first), jnp.float32),
-            early.level(3.5, jnp.int32(first), jnp.float64),
-            rtol=1e-6,
-        )
+    first, steps = np.array([(50, 10), (60, 10), (74, 1), (80, 10), (180, 10), (0, 300)], np.int32).T
+    asked = lambda grid, first, precision: (
+        grid.mean(np.dtype(precision).type(3.5), jnp.asarray(first), jnp.asarray(steps), precision),
+        grid.level(np.dtype(precision).type(3.5), jnp.asarray(first), precision),
+    )
+    for here, there in zip(
+        asked(late, np.int32(start) + first, "float32"), asked(early, first, "float64"), strict=True
+    ):
+        assert here.dtype == np.float32
+        np.testing.assert_allclose(here, there, rtol=1e-6)
 
 
 def test_a_line_that_ends_beyond_the_last_step_has_its_slope() -> None:
@@ -135,9 +126,10 @@ def test_gradients_by_time_value_and_tau(kind: str) -> None:
     def total(x: Any) -> Any:
         tau = {"tau": x[4]} if "tau" in how else how
         grid = jm.TimeCourse([x[0], x[1]], [x[2], x[3]], **tau).on_grid(DT)
-        means = [grid.mean(3.5, jnp.int32(first), 20, jnp.float64) for first in range(0, 400, 20)]
-        return sum((1 + i) * m**2 for i, m in enumerate(means))
+        means = grid.mean(3.5, jnp.arange(0, 400, 20), 20, jnp.float64)
+        return jnp.sum(jnp.arange(1.0, 21.0) * means**2)
 
+    total = jax.jit(total)
     for at in ([3.0125, 4.6], [3.1, 4.6]):
         x = jnp.array([*at, 8.0, 2.0, how.get("tau", 1.0)])
         found = jax.grad(total)(x)

@@ -7,11 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
 from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import PathError, declared, path_error, replaced, unset
+from jaxmem.membrane.parameters import PathError, declared, map_declared, path_error, replaced, unset
 from jaxmem.rig.drive import Driver
 from jaxmem.rig.stimuli import ConstantCurrent, Stimulus
 
@@ -106,10 +107,13 @@ def _changed(
         return membrane
     known = {path: x for path, x, _ in declared(membrane, absent=True)}
     new: dict[str, Any] = {}
+    if like is not None:  # widened first, so that a number that all cells share gives the bits that an array would give
+        kind = lambda x: jnp.int32 if np.issubdtype(jnp.result_type(x), np.integer) else like.dtype
+        wide = lambda x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, kind(x)), like.shape))
+        changes = map_declared(lambda _, x: wide(x), tuple(changes))
     for change in changes:
         new[change.path] = value(change, new.get(change.path, known[change.path]))
-    if like is not None:  # widened, so that a change that all cells share gives the bits that an array would give
-        wide = lambda x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, like.dtype), like.shape))
+    if like is not None:
         new = {path: wide(x) for path, x in new.items()}
     return replaced(membrane, new)
 

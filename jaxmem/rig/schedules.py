@@ -2,7 +2,8 @@
 
 In a run of fixed steps a changing parameter is its mean over each refresh interval (at most 0.5 ms), so that slow changes
 are second order in that interval and a jump within one is smeared over it; integrators that choose their steps take it
-as it is and stop at its edges.
+as it is and stop at its edges. What only the currents read is second order; what gates read (``celsius``, ``v_shift``)
+the default integrator, whose gates run half a step ahead, reads dt/2 early.
 """
 
 from typing import Any, Literal
