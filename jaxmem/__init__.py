@@ -23,6 +23,7 @@ _MODULES = {
 _HOME = {
     # what is simulated
     "AreaVolume": "jaxmem.membrane.geometry",
+    "BathExchange": "jaxmem.membrane.bath",
     "Current": "jaxmem.membrane.mechanism",
     "Cylinder": "jaxmem.membrane.geometry",
     "Environment": "jaxmem.membrane.environment",
@@ -55,6 +56,7 @@ _HOME = {
     # what is done to it
     "ConstantCurrent": "jaxmem.rig.stimuli",
     "Drug": "jaxmem.rig.schedules",
+    "occupancy": "jaxmem.rig.schedules",
     "Schedule": "jaxmem.rig.schedules",
     "StepCurrent": "jaxmem.rig.stimuli",
     "Stimulus": "jaxmem.rig.stimuli",
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.bath import BathExchange as BathExchange
     from jaxmem.membrane.channel_states import HodgkinHuxleyPotassiumStates as HodgkinHuxleyPotassiumStates
     from jaxmem.membrane.channel_states import HodgkinHuxleySodiumStates as HodgkinHuxleySodiumStates
     from jaxmem.membrane.channels import GHKLeak as GHKLeak
@@ -145,6 +148,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Status as Status
     from jaxmem.rig.schedules import Drug as Drug
     from jaxmem.rig.schedules import Schedule as Schedule
+    from jaxmem.rig.schedules import occupancy as occupancy
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus

@@ -32,6 +32,7 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
         if plan.initial == "steady"
         else "as given, gates steady at that voltage",
         "stimulus": _stimulus(plan),
+        "changed in time": escape("; ".join(change.told for change in plan.changes)) or "nothing",
         "cells": f"{plan.cells:,} (seed {plan.seed})",
         "steps": f"{plan.steps:,} of {plan.dt:g} ms: {plan.duration:g} ms in {plan.precision}",
         "cell-steps": report.many(total),

@@ -201,6 +201,8 @@ class ExperimentTable(Table):
     stimulus: Any = {"kind": "none"}
     run: Any = Field(description="the table with duration and dt")
     output: Any = {}
+    schedule: Any = []  # read by changes_table
+    drug: Any = []
 
 
 SECTIONS: dict[str, type[Table]] = {
