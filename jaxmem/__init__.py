@@ -56,9 +56,12 @@ _HOME = {
     "Stimulus": "jaxmem.rig.stimuli",
     "TimeCourse": "jaxmem.rig.timecourse",
     # how it is advanced
+    "Adaptive": "jaxmem.engine.adaptive",
     "Audit": "jaxmem.engine.audit",
     "Execution": "jaxmem.engine.request",
     "Integrator": "jaxmem.engine.integrators",
+    "RungeKutta4": "jaxmem.engine.runge_kutta",
+    "RushLarsen": "jaxmem.engine.rush_larsen",
     "Staggered": "jaxmem.engine.integrators",
     "MEASURES": "jaxmem.engine.measures",
     "Measure": "jaxmem.engine.measures",
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.integrate import Run as Run
     from jaxmem.engine.integrate import integrate as integrate
@@ -94,6 +98,8 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures import Measure as Measure
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
+    from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets

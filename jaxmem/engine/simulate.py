@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.adaptive_measures import watched
+from jaxmem.engine.adaptive_run import AdaptiveRun
 from jaxmem.engine.audit import audit, charge_moved
 from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.interval import prepared
@@ -85,12 +88,16 @@ def simulate(
         known = variables_of(membrane, state) | {"stimulus": ("uA/cm^2", "stimulus current density")}
         records = look_up_records([record] if isinstance(record, Record) else list(record), known, n, dt)
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
-        folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
+        folded: Any = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
         state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
-        run = PopulationRun(
-            membrane, on_grid, state, folded, records, dtype, dt, first, first + steps, device, execution, method
-        )
+        span = (dtype, dt, first, first + steps, device, execution)
+        run: Any
+        if isinstance(method, Adaptive):
+            folded = watched(folded, plan)
+            run = AdaptiveRun(membrane, protocol, state, folded, records, *span, method)
+        else:
+            run = PopulationRun(membrane, on_grid, state, folded, records, *span, method)
         began = time.perf_counter()
         run.go(progress)
         seconds = time.perf_counter() - began
@@ -98,7 +105,8 @@ def simulate(
     final = run.final
     before, after = _concentrations(membrane, state), _concentrations(membrane, final)
     result = Result(membrane, plan, charge_moved(state, final), before, after)
-    measured = _results(folded, run.folds, result, np.asarray(final.status) != Status.OK)
+    folds = dict.fromkeys(folded, run.seen) if isinstance(run, AdaptiveRun) else run.folds
+    measured = _results(folded, folds, result, np.asarray(final.status) != Status.OK)
     drop = (lambda x: x[..., 0] if np.ndim(x) else x) if single else (lambda x: x)
     closed = audit(membrane, state, final)
     state_out = lambda s: jax.tree.map(lambda x: jnp.asarray(drop(x)), s)
@@ -138,13 +146,16 @@ def _concentrations(membrane: Membrane, state: State) -> dict[str, np.ndarray]:
 
 
 def _results(
-    measures: dict[str, Measure], folds: dict[str, Any], run: Result, failed: np.ndarray
+    measures: dict[str, Any], folds: dict[str, Any], run: Result, failed: np.ndarray
 ) -> dict[str, Measured]:
     found = {}
     for name, measure in measures.items():
         values = measure.result(folds.get(name), run)
         for key, x in values.items() if isinstance(values, dict) else [("", values)]:
-            shown = np.where(failed, np.nan, np.broadcast_to(np.asarray(x, np.float64), failed.shape))
+            whole = np.asarray(x, np.float64)
+            if whole.ndim > 2 or (whole.ndim and whole.shape[-1] not in (1, failed.size)):
+                raise ValueError(f"the measure {name!r} gave {whole.shape}; (cells,) or (entries, cells) is wanted")
+            shown = np.where(failed, np.nan, np.broadcast_to(whole, (*whole.shape[:-1], failed.size)))
             found[f"{name}.{key}" if key else name] = Measured(
                 shown, measure.unit, f"{measure.description}{f' of {key}' if key else ''}"
             )

@@ -18,6 +18,7 @@ class Status(enum.IntEnum):
     NOT_FINITE = 1
     EMPTY_POOL = 2
     NO_STEADY_STATE = 3
+    NO_STEP = 4
 
     @property
     def reason(self) -> str:
@@ -25,6 +26,7 @@ class Status(enum.IntEnum):
             Status.OK: "ok",
             Status.NOT_FINITE: "voltage, a state or a current became infinite or NaN (is dt too large for a conductance?)",
             Status.EMPTY_POOL: "an amount fell below zero (a pump or current outran its ion)",
+            Status.NO_STEP: "no step met the tolerance of the adaptive integrator (a jump it was not told of? see max_steps)",
             Status.NO_STEADY_STATE: "no steady state to start from (it fires by itself, or its ions run away)",
         }[self]
 
