@@ -69,6 +69,7 @@ _HOME = {
     "Run": "jaxmem.engine.integrate",
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
+    "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures import Measure as Measure
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.richardson import richardson as richardson
     from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
     from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate

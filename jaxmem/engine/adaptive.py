@@ -21,7 +21,7 @@ class Adaptive(Integrator):
 
     A step is kept where the estimated error of every unknown is below ``atol`` times its unit plus ``rtol`` times its size.
     Units: 1 mV; 1 for a gate or state; 1 mM for an amount, or what the pool started with where that is less. In float32
-    neither is taken finer than 1e-5. An error of 1e-7 a step leaves v within 1e-4 mV after hours. Books close to round-off,
+    neither is taken finer than 1e-5. The default leaves v within 1e-4 mV after hours. Books close to round-off,
     whatever the tolerance.
 
     ``first_dt`` (ms) is tried first after every edge (None: from the slopes there), ``longest_dt`` (ms) is the longest
@@ -34,8 +34,8 @@ class Adaptive(Integrator):
 
     lagging: ClassVar[bool] = False
     exchanges: ClassVar[bool] = True
-    rtol: float = eqx.field(static=True, default=1e-7)
-    atol: float = eqx.field(static=True, default=1e-7)
+    rtol: float = eqx.field(static=True, default=1e-8)
+    atol: float = eqx.field(static=True, default=1e-8)
     max_steps: int = eqx.field(static=True, default=1_000_000)
     first_dt: float | None = eqx.field(static=True, default=None)
     longest_dt: float = eqx.field(static=True, default=math.inf)

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmem.engine.adaptive import Adaptive
 from jaxmem.engine.adaptive_step import Stretch, attempt, first_step, flat, judged, slopes, tolerances
@@ -24,6 +25,23 @@ from jaxmem.rig.protocol import Protocol
 
 SHORTEST = 1e-12  # ms
 LANDED = {False: 1e-3, True: 1e-6}  # part of a step that may lie after a spike; less where spikes have events
+
+
+class Rule(eqx.Module):
+    """The numbers of an :class:`Adaptive`, which enter a program without being part of it; ``first_dt`` 0: none given."""
+
+    rtol: Any
+    atol: Any
+    max_steps: Any
+    first_dt: Any
+    longest_dt: Any
+
+    @classmethod
+    def of(cls, method: Adaptive, dtype: Any) -> "Rule":
+        finest = 80 * float(np.finfo(dtype).eps)
+        number = lambda x: np.asarray(x, dtype)
+        rtol, atol = (number(max(x, finest)) for x in (method.rtol, method.atol))
+        return cls(rtol, atol, np.int32(method.max_steps), number(method.first_dt or 0.0), number(method.longest_dt))
 
 
 class Lane(eqx.Module):
@@ -54,9 +72,7 @@ class Lane(eqx.Module):
         return Point(self.v + self.v_low, self.states, book)
 
 
-def _try(
-    membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, windows: Windows, method: Adaptive
-) -> Lane:
+def _try(membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, windows: Windows, rule: Rule) -> Lane:
     """One attempted step of every cell of the block, whether it waits or not."""
     cells = jnp.arange(lane.edge.shape[0])
     pick = lambda x, index: x[cells, index]
@@ -73,17 +89,12 @@ def _try(
         book = point.book | {"electrode": point.book["electrode"] + membrane.capacitance * jump}
         point = Point(point.v + jump, point.states, book)
 
-    def weights(membrane: Membrane, protocol: Protocol, point: Point) -> jax.Array:
-        return flat(tolerances(membrane, point, method.rtol, method.atol))
-
-    weight = over(weights, point)
-    if method.first_dt is None:
-        slope = over(lambda m, p, x, t: flat(slopes(m, p, x, t)), point, first)
-        begin = jax.vmap(first_step, in_axes=(0, 0, None))(slope, weight, method.rtol)
-    else:
-        begin = jnp.full_like(lane.h, method.first_dt)
+    weight = over(lambda m, p, x: flat(tolerances(m, x, rule.rtol, rule.atol)), point)
+    slope = over(lambda m, p, x, t: flat(slopes(m, p, x, t)), point, first)
+    begin = jax.vmap(first_step, in_axes=(0, 0, None))(slope, weight, rule.rtol)
+    begin = jnp.where(rule.first_dt > 0, rule.first_dt, begin)
     left = between(lane.time, goal)
-    h = jnp.minimum(jnp.where(lane.h > 0, lane.h, begin), method.longest_dt)
+    h = jnp.minimum(jnp.where(lane.h > 0, lane.h, begin), rule.longest_dt)
     ends = h >= left * (1 - 1e-6)
     h = jnp.where(ends, left, h)
     tried = over(attempt, point, stretch, h, weight)
@@ -117,9 +128,13 @@ def _try(
     low = [membrane.amount(*p, point.book) < 1e-6 * getattr(membrane.species[p[0]], p[1]) for p in membrane.pools()]
     drained = functools.reduce(jnp.logical_or, low, jnp.zeros_like(keep))
     tries = lane.tries + 1
-    status = jnp.where(stuck | (tries >= method.max_steps), jnp.where(drained, int(Status.EMPTY_POOL), int(Status.NO_STEP)), int(Status.OK))
+    status = jnp.where(
+        stuck | (tries >= rule.max_steps),
+        jnp.where(drained, int(Status.EMPTY_POOL), int(Status.NO_STEP)),
+        int(Status.OK),
+    )
     status = jnp.where(empty, int(Status.EMPTY_POOL), jnp.where(lost, int(Status.NOT_FINITE), status))
-    keep &= (status == Status.OK) | (tries >= method.max_steps)
+    keep &= (status == Status.OK) | (tries >= rule.max_steps)
 
     through = keep & ends
     time = jax.tree.map(lambda a, b: jnp.where(ends, a, b), goal, later(lane.time, h))
@@ -127,7 +142,9 @@ def _try(
     # a step cut short by an edge says little of the next stretch: that begins anew
     then = jnp.where(cut, h * (place + 0.5 * landed), jnp.where(through, 0.0, grown))
     fresh = jax.tree.map(jnp.ones_like, memory)
-    memory = jax.tree.map(lambda x, old, new: jnp.where(cut, old, jnp.where(through, new, x)), memory, lane.memory, fresh)
+    memory = jax.tree.map(
+        lambda x, old, new: jnp.where(cut, old, jnp.where(through, new, x)), memory, lane.memory, fresh
+    )
     watch = follow(lane.watch, windows, curve, place, spiked)
     put = lambda new, old: jax.tree.map(lambda a, b: jnp.where(_like(keep, a), a, b), new, old)
     after = put(
@@ -148,16 +165,16 @@ def _like(keep: jax.Array, x: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def compiled(paths: tuple[str, ...], room: int, method: Adaptive, backend: str):
-    """A jitted ``(membrane, protocol, lane, edges, windows, rows, count, row, tries) -> (lane, row, samples)`` for a block.
+def compiled(paths: tuple[str, ...]):
+    """A jitted ``(membrane, protocol, lane, edges, windows, rule, rows, count, row, tries, samples) -> (lane, row, samples)``.
 
-    ``rows`` are the times of ``count`` rows of samples, in arrays of length ``room``; those from ``row`` on are still to
+    ``rows`` are the times of ``count`` rows of samples, with room for more; those from ``row`` on are still to
     come. It returns after ``tries`` attempted steps, finished or not.
     """
 
     def advance(
-        membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, windows: Windows, rows: Time, count: Any, row: Any,
-        tries: Any, samples: dict[str, jax.Array],
+        membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, windows: Windows, rule: Rule, rows: Time,
+        count: Any, row: Any, tries: Any, samples: dict[str, jax.Array],
     ) -> tuple[Lane, jax.Array, dict[str, jax.Array]]:  # fmt: skip
         like = lane.v
         wide = lambda _, x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, like.dtype), like.shape))
@@ -171,7 +188,7 @@ def compiled(paths: tuple[str, ...], room: int, method: Adaptive, backend: str):
             waits = due(lane, row)
 
             def step() -> tuple:
-                new = _try(membrane, protocol, lane, edges, windows, method)
+                new = _try(membrane, protocol, lane, edges, windows, rule)
                 return jax.tree.map(lambda a, b: jnp.where(_like(waits, a), a, b), new, lane), row, left - 1, samples
 
             def look() -> tuple:

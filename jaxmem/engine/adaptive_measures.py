@@ -6,7 +6,6 @@ Measures that fold nothing (from the books and concentrations of the run) answer
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 

@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.engine.adaptive import Adaptive
-from jaxmem.engine.adaptive_loop import Lane, compiled
+from jaxmem.engine.adaptive_loop import Lane, Rule, compiled
 from jaxmem.engine.adaptive_measures import Seen, Watched
 from jaxmem.engine.adaptive_step import flat
 from jaxmem.engine.adaptive_watch import Curve, Watch, Windows
 from jaxmem.engine.population_run import PopulationRun
 from jaxmem.engine.request import Asked, Execution
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import map_declared
 from jaxmem.membrane.state import Point, Snapshot, State, Status
 from jaxmem.rig.protocol import Protocol
 
@@ -48,7 +47,7 @@ class AdaptiveRun(PopulationRun):
         super().__init__(
             membrane, protocol, state, {}, records, dtype, dt, first, end, device, execution, method  # type: ignore[arg-type]
         )  # fmt: skip
-        self.width, self.refresh, self.method = LANES, 1, method
+        self.width, self.refresh, self.rule = LANES, 1, Rule.of(method, dtype)
         self.windows = tuple(dict.fromkeys(m.span for m in measures.values()))
         self.room = max([1, *(m.count for m in measures.values())])
         self.edges = _edges(protocol, self.n, first * dt, end * dt)
@@ -66,7 +65,7 @@ class AdaptiveRun(PopulationRun):
         windows = np.array(self.windows, float).reshape(-1, 2)
         room = ROWS if paths else 1
         with jax.default_device(self.device):
-            advance = compiled(paths, room, self.method, self.device.platform)
+            advance = compiled(paths)
             look_at = Windows(self._pair(windows[:, 0]), self._pair(windows[:, 1]))
             lane, told = self._begin(state), 0.0
             for at in range(0, rows.size, room):
@@ -78,8 +77,8 @@ class AdaptiveRun(PopulationRun):
                     if self.stop.is_set():
                         return
                     lane, row, samples = advance(
-                        membrane, protocol, lane, edges, look_at, times, np.int32(due.size), np.int32(row),
-                        np.int32(TRIES), samples,
+                        membrane, protocol, lane, edges, look_at, self.rule, times, np.int32(due.size),
+                        np.int32(row), np.int32(TRIES), samples,
                     )  # fmt: skip
                     row = int(row)
                     told = self._tell(lane, cells.size, told)
@@ -93,19 +92,20 @@ class AdaptiveRun(PopulationRun):
 
     def _begin(self, state: State) -> Lane:
         low = {k: state.total_low[k] + state.pending[k] for k in state.total}
-        total = {k: np.asarray(x + low[k]) for k, x in state.total.items()}
+        total: Any = {k: np.asarray(x + low[k]) for k, x in state.total.items()}
         point = Point(state.v + state.v_low, state.states, total)
-        like = np.zeros(self.width, self.dtype)
+        like: Any = np.zeros(self.width, self.dtype)
+        whole: Any = np.zeros(self.width, np.int32)
         begun = self._pair(np.full(self.width, self.first * self.dt))
-        here = np.asarray(jnp.moveaxis(flat(jax.tree.map(jnp.asarray, point)), 0, -1))
-        still = np.zeros_like(here)
+        here: Any = np.asarray(jnp.moveaxis(flat(jax.tree.map(jnp.asarray, point)), 0, -1))
+        still: Any = np.zeros_like(here)
         return Lane(
-            time=begun, edge=np.zeros(self.width, np.int32), h=like, resume=like, memory=(like + 1, like + 1),
+            time=begun, edge=whole, h=like, resume=like, memory=(like + 1, like + 1),
             v=state.v, v_low=state.v_low, states=state.states, total=total,
             total_low={k: low[k] - (total[k] - x) for k, x in state.total.items()},
             curve=Curve(begun, like + 1, here, still, still, still),
             watch=Watch.of(jnp.asarray(state.v), len(self.windows), self.room),
-            tries=np.zeros(self.width, np.int32), status=np.asarray(state.status, np.int32),
+            tries=whole, status=state.status,
         )  # fmt: skip
 
     def _end(self, before: State, lane: Lane, cells: np.ndarray) -> None:
@@ -114,12 +114,12 @@ class AdaptiveRun(PopulationRun):
         when = np.asarray(lane.time[0], float) + np.asarray(lane.time[1], float)
         failed = (lane.status != Status.OK) & (before.status == Status.OK)
         failed_at = np.where(failed, np.ceil(when / self.dt - 1e-9), before.failed_at).astype(np.int32)
-        none = {k: np.zeros_like(x) for k, x in lane.total.items()}
-        last = {k: np.zeros_like(x) for k, x in before.last.items()}
+        none: Any = {k: np.zeros_like(x) for k, x in lane.total.items()}
+        last: Any = {k: np.zeros_like(x) for k, x in before.last.items()}
         state = State(
             v=lane.v, v_low=lane.v_low, states=lane.states, pending=none, total=lane.total, total_low=lane.total_low,
             trend=none, last=last, start=Snapshot(lane.v, lane.v_low, lane.states, last, before.rig), status=lane.status,
-            failed_at=failed_at, step=np.int32(self.end), lag=before.lag, cell=before.cell, rig=before.rig,
+            failed_at=failed_at, step=np.int32(self.end), lag=before.lag, cell=before.cell, rig=before.rig, exchanged=True,
         )  # fmt: skip
         with self.lock:
             for out, x, mine in zip(*map(jax.tree.leaves, (self.final, state, self.axes)), strict=True):
@@ -134,7 +134,8 @@ class AdaptiveRun(PopulationRun):
         final = np.asarray(self.final.v, float) + np.asarray(self.final.v_low, float)
         return Seen.of(self.watch, final, self.windows)
 
-    def _pair(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _pair(self, times: np.ndarray) -> Any:
+        """ms, and what rounding leaves out."""
         high = np.asarray(times, self.dtype)
         return high, np.asarray(np.where(np.isfinite(high), times - high.astype(float), 0), self.dtype)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.species import pool_of
@@ -56,16 +55,14 @@ def unflat(x: jax.Array, like: Point) -> Point:
     return jax.tree.unflatten(jax.tree.structure(like), list(x))
 
 
-def tolerances(membrane: Membrane, point: Point, rtol: float, atol: float) -> Point:
+def tolerances(membrane: Membrane, point: Point, rtol: jax.Array, atol: jax.Array) -> Point:
     """The error allowed to each unknown in a step, in its own unit."""
-    finest = 80 * float(np.finfo(point.v.dtype).eps)
-    r, a = max(rtol, finest), max(atol, finest)
-    ordinary = lambda x: a + r * jnp.abs(x)
-    book = {name: _charge(membrane, point.book, name, r, a) for name in point.book}
+    ordinary = lambda x: atol + rtol * jnp.abs(x)
+    book = {name: _charge(membrane, point.book, name, rtol, atol) for name in point.book}
     return Point(ordinary(point.v), jax.tree.map(ordinary, point.states), book)
 
 
-def _charge(membrane: Membrane, book: Accounts, account: str, r: float, a: float) -> jax.Array:
+def _charge(membrane: Membrane, book: Accounts, account: str, r: jax.Array, a: jax.Array) -> jax.Array:
     """Of an account: nC/cm^2 of a species or the electrode, mM of a pool that transfers name."""
     like = jnp.zeros_like(book[account])
 
@@ -130,7 +127,7 @@ def judged(error: jax.Array, memory: tuple[jax.Array, jax.Array]) -> tuple[jax.A
     return keep, t1 - t0, state[:2]
 
 
-def first_step(slope: jax.Array, weight: jax.Array, rtol: float) -> jax.Array:
+def first_step(slope: jax.Array, weight: jax.Array, rtol: jax.Array) -> jax.Array:
     """A step in which nothing moves by more than a thousandth of what is its size (rtol of it being its tolerance)."""
     pace = jnp.max(jnp.abs(slope) / weight)
     return 1e-3 / (rtol * jnp.maximum(pace, 1e-3))

@@ -15,7 +15,7 @@ from jaxmem.engine.adaptive_measures import watched
 from jaxmem.engine.adaptive_run import AdaptiveRun
 from jaxmem.engine.audit import audit, charge_moved
 from jaxmem.engine.integrators import Integrator, Staggered
-from jaxmem.engine.interval import prepared
+from jaxmem.engine.interval import prepared, refresh_steps
 from jaxmem.engine.measures import Measure, Plan, Result
 from jaxmem.engine.population_run import PopulationRun
 from jaxmem.engine.records import Record, variables_of
@@ -90,7 +90,8 @@ def simulate(
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded: Any = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
-        state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
+        ready = prepared(membrane, state, on_grid, method, refresh_steps(dt), dt)
+        state = jax.tree.map(np.asarray, ready)
         span = (dtype, dt, first, first + steps, device, execution)
         run: Any
         if isinstance(method, Adaptive):
@@ -145,9 +146,7 @@ def _concentrations(membrane: Membrane, state: State) -> dict[str, np.ndarray]:
     return found
 
 
-def _results(
-    measures: dict[str, Any], folds: dict[str, Any], run: Result, failed: np.ndarray
-) -> dict[str, Measured]:
+def _results(measures: dict[str, Any], folds: dict[str, Any], run: Result, failed: np.ndarray) -> dict[str, Measured]:
     found = {}
     for name, measure in measures.items():
         values = measure.result(folds.get(name), run)

@@ -71,6 +71,7 @@ class State(eqx.Module):
     - ``step``: int32 scalar, steps since t = 0, shared by all cells.
     - ``cell`` (..., cells) int32: the cell's index in its population, which keys its random draws.
     - ``rig``: what the stimulus remembers from step to step: name -> (..., cells).
+    - ``exchanged``: whether ``pending`` holds the transfers of an unfinished interval (some integrators make them at its end).
     """
 
     v: Float[Array, "*cells"]
@@ -88,6 +89,7 @@ class State(eqx.Module):
     lag: Float[Array, ""]
     cell: Int[Array, "*cells"]
     rig: dict[str, jax.Array]
+    exchanged: bool = eqx.field(static=True, default=False)
 
     def __getitem__(self, index: Any) -> "State":
         """The chosen cells, each with the index it has here; a state without a cell axis is the same for all."""
