@@ -15,8 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem.analysis.resting import resting_state
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.records import Record, steps_between
 from jaxmem.engine.request import Execution
+from jaxmem.engine.runge_kutta import RungeKutta4
+from jaxmem.engine.rush_larsen import RushLarsen
 from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Simulation
 from jaxmem.membrane.membrane import Membrane
@@ -25,6 +29,10 @@ from jaxmem.membrane.state import State
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import membrane_table, population, protocol_table, tables
 from jaxmem.study.problems import ExperimentError, Override, Problems
+
+INTEGRATORS: dict[str, type[Integrator]] = {
+    "staggered": Staggered, "rk4": RungeKutta4, "rush_larsen": RushLarsen, "adaptive": Adaptive,
+}  # fmt: skip
 
 
 class Setup(NamedTuple):
@@ -60,6 +68,7 @@ class Experiment:
     cells: int
     seed: int
     varied: tuple[str, ...]
+    integrator: Integrator = Staggered()
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,7 +87,7 @@ class Experiment:
         state = resting_state(self.membrane).state if self.initial == "steady" else self.membrane.initial_state()
         how = {
             "duration": self.duration, "dt": self.dt, "precision": self.precision,
-            "record": self.records, "measures": self.measures,
+            "record": self.records, "measures": self.measures, "integrator": self.integrator,
         }  # fmt: skip
         return Setup(self.membrane, state, self.stimulus, how)
 
@@ -155,8 +164,13 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=tuple(people.vary),
-        notes=tuple(notes),
+        integrator=_integrator(run), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _integrator(run: tables.RunTable) -> Integrator:
+    tolerances = {name: x for name in ("rtol", "atol") if (x := getattr(run, name)) is not None}
+    return INTEGRATORS[run.integrator](**tolerances)
 
 
 def _likely_cells(people: tables.PopulationTable) -> int:
