@@ -62,6 +62,7 @@ _HOME = {
     "Stimulus": "jaxmem.rig.stimuli",
     "TimeCourse": "jaxmem.rig.timecourse",
     # how it is advanced
+    "Adaptive": "jaxmem.engine.adaptive",
     "Audit": "jaxmem.engine.audit",
     "Checkpoint": "jaxmem.engine.checkpoint",
     "Execution": "jaxmem.engine.request",
@@ -76,6 +77,7 @@ _HOME = {
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
     "measure_trace": "jaxmem.engine.measures.traces",
+    "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine import measures as measures
+    from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.checkpoint import Checkpoint as Checkpoint
     from jaxmem.engine.integrate import Run as Run
@@ -110,6 +113,7 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures.traces import measure_trace as measure_trace
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.richardson import richardson as richardson
     from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
     from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate

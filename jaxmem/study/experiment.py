@@ -15,9 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem.analysis.resting import resting_state
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import Record, steps_between
 from jaxmem.engine.request import Execution
+from jaxmem.engine.runge_kutta import RungeKutta4
+from jaxmem.engine.rush_larsen import RushLarsen
 from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Labels, Simulation
 from jaxmem.membrane.membrane import Membrane
@@ -28,6 +32,10 @@ from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import changes_table, measure_table, membrane_table, population, protocol_table, tables
 from jaxmem.study.population_tables import DistributionTable
 from jaxmem.study.problems import ExperimentError, Override, Problems
+
+INTEGRATORS: dict[str, type[Integrator]] = {
+    "staggered": Staggered, "rk4": RungeKutta4, "rush_larsen": RushLarsen, "adaptive": Adaptive,
+}  # fmt: skip
 
 
 class Setup(NamedTuple):
@@ -65,6 +73,7 @@ class Experiment:
     seed: int
     varied: tuple[str, ...]
     changes: tuple[Change, ...] = ()
+    integrator: Integrator = dataclasses.field(default_factory=Staggered)
     notes: tuple[str, ...] = ()
     labels: dict[str, Labels] = dataclasses.field(default_factory=dict)
 
@@ -95,7 +104,7 @@ class Experiment:
         state = resting_state(self.membrane).state if self.initial == "steady" else self.membrane.initial_state()
         how = {
             "duration": self.duration, "dt": self.dt, "precision": self.precision,
-            "record": self.records, "measures": self.measures, "changes": self.changes,
+            "record": self.records, "measures": self.measures, "changes": self.changes, "integrator": self.integrator,
         }  # fmt: skip
         return Setup(self.membrane, state, self.stimulus, how)
 
@@ -181,8 +190,13 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=cells.varied,
-        changes=changes, notes=tuple(notes), labels=cells.labels,
+        changes=changes, integrator=_integrator(run), notes=tuple(notes), labels=cells.labels,
     )  # fmt: skip
+
+
+def _integrator(run: tables.RunTable) -> Integrator:
+    tolerances = {name: x for name in ("rtol", "atol") if (x := getattr(run, name)) is not None}
+    return INTEGRATORS[run.integrator](**tolerances)
 
 
 def _likely_cells(people: tables.PopulationTable) -> int:
