@@ -8,13 +8,12 @@ because raw bits are what NumPy promises never to change.
 import zlib
 from collections.abc import Sequence
 
-import equinox as eqx
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from jaxmem import units
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import Parameter, declared, path_error
+from jaxmem.membrane.parameters import Parameter, declared, map_declared, path_error
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import tables
 from jaxmem.study.problems import Problems
@@ -82,7 +81,7 @@ def varied(
     start = np.broadcast_to(np.asarray(membrane.initial_v, float), (table.cells,)).copy()
     cells_membrane = membrane.with_parameters({"initial_v": start} | cells)
     if stimulus is not None and driven:
-        stimulus = eqx.tree_at(lambda s: [getattr(s, f) for f in driven], stimulus, list(driven.values()))
+        stimulus = map_declared(lambda path, old: driven.get(path, old), stimulus)
     return cells_membrane, stimulus
 
 
