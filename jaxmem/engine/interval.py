@@ -27,7 +27,7 @@ from jaxmem.engine.program import compile_step
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import per_cell
 from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status, state_per_cell
-from jaxmem.rig.protocol import ProtocolOnGrid
+from jaxmem.rig.protocol import ProtocolOnGrid, Window
 
 LONGEST_REFRESH = 0.5  # ms: no loss at radius >= 2 um and 90 Hz; smaller pools are declared every_step
 
@@ -101,8 +101,10 @@ def hop(
 ) -> Carry:
     """``count`` steps that do not cross an interval's end, and the closing of the books where they reach it."""
     step = jnp.asarray(carry.state.step)
-    membrane = protocol.during(membrane, step - step % refresh, refresh, carry.state.v)
-    carry = _run_steps(membrane, carry, protocol, dt, measures, count, integrator, unroll)
+    window = lambda early: Window(step - step % refresh, refresh, early)
+    gates = protocol.during(membrane, window(0.5), carry.state.v) if protocol.changes and integrator.lagging else None
+    membrane = protocol.during(membrane, window(0.0), carry.state.v)
+    carry = _run_steps(membrane, gates, carry, protocol, dt, measures, count, integrator, unroll)
     close = lambda c: _close_books(membrane, c, refresh * dt, integrator)
     if isinstance(count, int) and count == refresh:
         return close(carry)
@@ -111,6 +113,7 @@ def hop(
 
 def _run_steps(
     membrane: Membrane,
+    gates: Membrane | None,
     carry: Carry,
     protocol: ProtocolOnGrid,
     dt: jax.Array,
@@ -121,8 +124,9 @@ def _run_steps(
 ) -> Carry:
     s = carry.state
     base = s.book_at_start
-    middle = membrane.environment({k: base[k] + 0.5 * s.trend[k] for k in base})
-    held = Held(membrane, base, middle, protocol.driver, dt, s.cell)
+    ahead = {k: base[k] + 0.5 * s.trend[k] for k in base}
+    early = None if gates is None else (gates, gates.environment(ahead))
+    held = Held(membrane, base, membrane.environment(ahead), protocol.driver, dt, s.cell, early)
 
     def step(held: Held, changing: tuple[Moving, dict[str, Any], jax.Array]) -> tuple[Moving, dict[str, Any]]:
         moving, folds, index = changing

@@ -18,10 +18,11 @@ from jaxmem.rig.stimuli import ConstantCurrent, Stimulus
 
 
 class Window(eqx.Module):
-    """A stretch of ``steps`` steps from step ``first`` on."""
+    """A stretch of ``steps`` steps from step ``first`` on, or from ``early`` (a part of a step) before it."""
 
     first: jax.Array
     steps: ArrayLike
+    early: float = 0.0
 
 
 class ChangeOnGrid(eqx.Module):
@@ -90,9 +91,9 @@ class ProtocolOnGrid(eqx.Module):
     driver: Driver
     changes: tuple[ChangeOnGrid, ...] = ()
 
-    def during(self, membrane: Membrane, first: jax.Array, steps: ArrayLike, like: jax.Array) -> Membrane:
-        """The membrane with the means of its changing parameters over so many steps; arrays as ``like``."""
-        mean = lambda change, before: change.mean(before, Window(first, steps), like.dtype)
+    def during(self, membrane: Membrane, window: Window, like: jax.Array) -> Membrane:
+        """The membrane with the means of its changing parameters over a window; arrays as ``like``."""
+        mean = lambda change, before: change.mean(before, window, like.dtype)
         return _changed(membrane, self.changes, mean, like)
 
     def at(self, membrane: Membrane, step: jax.Array, like: jax.Array) -> Membrane:

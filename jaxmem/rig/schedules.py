@@ -2,8 +2,7 @@
 
 In a run of fixed steps a changing parameter is its mean over each refresh interval (at most 0.5 ms), so that slow changes
 are second order in that interval and a jump within one is smeared over it; integrators that choose their steps take it
-as it is and stop at its edges. What only the currents read is second order; what gates read (``celsius``, ``v_shift``)
-the default integrator, whose gates run half a step ahead, reads dt/2 early.
+as it is and stop at its edges. Gates that lag by half a step have an interval of their own, earlier by as much.
 """
 
 from typing import Any, Literal
@@ -66,7 +65,7 @@ class ScheduleOnGrid(ChangeOnGrid):
     path: str = eqx.field(static=True)
 
     def mean(self, before: ArrayLike, window: Window, dtype: Any) -> ArrayLike:
-        return self.course.mean(before, window.first, window.steps, dtype)
+        return self.course.mean(before, window.first, window.steps, dtype, window.early)
 
     def level(self, before: ArrayLike, step: jax.Array, dtype: Any) -> ArrayLike:
         return self.course.level(before, step, dtype)
@@ -147,7 +146,7 @@ class DrugOnGrid(ChangeOnGrid):
     path: str = eqx.field(static=True)
 
     def mean(self, before: ArrayLike, window: Window, dtype: Any) -> ArrayLike:
-        return self.drug.effect(before, self.course.mean(0.0, window.first, window.steps, dtype))
+        return self.drug.effect(before, self.course.mean(0.0, window.first, window.steps, dtype, window.early))
 
     def level(self, before: ArrayLike, step: jax.Array, dtype: Any) -> ArrayLike:
         return self.drug.effect(before, self.course.level(0.0, step, dtype))

@@ -110,13 +110,18 @@ class CourseOnGrid(eqx.Module):
     tau: Any = parameter("1", "time constant in steps", default=None)
     interpolation: str = eqx.field(static=True, default="step")
 
-    def mean(self, before: ArrayLike, first: ArrayLike, steps: ArrayLike, dtype: Any) -> jax.Array:
-        """The mean from step ``first`` over so many ``steps``, where before the first knot it was ``before``."""
+    def mean(
+        self, before: ArrayLike, first: ArrayLike, steps: ArrayLike, dtype: Any, early: float = 0.0
+    ) -> jax.Array:
+        """The mean from step ``first`` over so many ``steps``, where before the first knot it was ``before``.
+
+        The window begins and ends by ``early`` (a part of a step) before that.
+        """
         width = jnp.asarray(steps, dtype)
 
         def since(knot: KnotOnGrid) -> jax.Array:
             """Steps from the beginning of the window to the knot."""
-            return (knot.on - first).astype(dtype) + jnp.asarray(knot.fraction, dtype)
+            return (knot.on - first).astype(dtype) + (jnp.asarray(knot.fraction, dtype) + early)
 
         def jump(knot: KnotOnGrid) -> jax.Array:
             """The mean over the window of what rises from 0 to 1 at the knot."""
