@@ -51,7 +51,9 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
 
 def _integrator(method: Integrator) -> str:
     if isinstance(method, Adaptive):
-        return f"Adaptive, to {method.rtol:g} (relative) and {method.atol:g} (absolute); dt is the grid of samples alone"
+        return (
+            f"Adaptive, to {method.rtol:g} (relative) and {method.atol:g} (absolute); dt is the grid of samples alone"
+        )
     return type(method).__name__
 
 

@@ -68,7 +68,7 @@ class Experiment:
     cells: int
     seed: int
     varied: tuple[str, ...]
-    integrator: Integrator = Staggered()
+    integrator: Integrator = dataclasses.field(default_factory=Staggered)
     notes: tuple[str, ...] = ()
 
     @property
