@@ -524,3 +524,13 @@ def test_the_main_experiment() -> None:
     assert -80 < low < middle < high < -60 and abs(middle + 70) < 1
     assert not np.any(sim.measures["first_spike_time"] < 200)
     assert sim.audit.worst_charge < 1e-4 and sim.audit.worst_mass < 1e-4
+
+
+def test_the_integrator_is_named_in_the_file(load: Any) -> None:
+    methods = {"rk4": jm.RungeKutta4(), "rush_larsen": jm.RushLarsen(), "adaptive": jm.Adaptive()}
+    for name, method in methods.items():
+        assert type(load(PLAIN, f'run.integrator="{name}"').integrator) is type(method)
+    chosen = load(PLAIN, 'run.integrator="adaptive"', "run.rtol=1e-5")
+    assert chosen.integrator == jm.Adaptive(rtol=1e-5) and chosen.build().how["integrator"] == jm.Adaptive(rtol=1e-5)
+    with pytest.raises(jm.ExperimentError, match="belong to integrator"):
+        load(PLAIN, "run.rtol=1e-5")

@@ -123,7 +123,7 @@ def _try(membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, window
 
     enough = [membrane.amount(*p, {k: total[k] + total_low[k] for k in total}) >= 0 for p in membrane.pools()]
     empty = keep & ~functools.reduce(jnp.logical_and, enough, jnp.ones_like(keep))
-    lost = ~jnp.isfinite(sum(jax.tree.leaves(point)))
+    lost = ~jnp.isfinite(sum(jax.tree.leaves(point))) | ~jnp.all(jnp.isfinite(slope), -1)
     stuck = ~keep & ~cut & (h * factor < SHORTEST)
     low = [membrane.amount(*p, point.book) < 1e-6 * getattr(membrane.species[p[0]], p[1]) for p in membrane.pools()]
     drained = functools.reduce(jnp.logical_or, low, jnp.zeros_like(keep))
@@ -133,7 +133,7 @@ def _try(membrane: Membrane, protocol: Protocol, lane: Lane, edges: Time, window
         jnp.where(drained, int(Status.EMPTY_POOL), int(Status.NO_STEP)),
         int(Status.OK),
     )
-    status = jnp.where(empty, int(Status.EMPTY_POOL), jnp.where(lost, int(Status.NOT_FINITE), status))
+    status = jnp.where(empty, int(Status.EMPTY_POOL), jnp.where(lost & ~drained, int(Status.NOT_FINITE), status))
     keep &= (status == Status.OK) | (tries >= rule.max_steps)
 
     through = keep & ends

@@ -16,9 +16,8 @@ from jaxmem.membrane.species import pool_of
 from jaxmem.membrane.state import Accounts, Point
 from jaxmem.rig.drive import Voltage
 from jaxmem.rig.protocol import Protocol
-from jaxmem.units import FARADAY
 
-USUAL_LEVEL = 100.0  # mM: a clamped species is followed as exactly as one of such a concentration
+USUAL_CHARGE = 1000.0  # nC/cm^2, about what an ion moves in a spike: the size of an account without a pool
 SOLVER = diffrax.Kvaerno5(root_finder=diffrax.VeryChord(rtol=0.0, atol=1.0))
 CONTROLLER = diffrax.PIDController(rtol=0.0, atol=1.0, pcoeff=0.3, icoeff=0.4)
 
@@ -75,12 +74,9 @@ def _charge(membrane: Membrane, book: Accounts, account: str, r: jax.Array, a: j
         return like + a + r * jnp.maximum(1.0, jnp.abs(book[account]))
     if "." in account:
         return like + level(*pool_of(account))
-    usual = a + r * USUAL_LEVEL
-    if account == "electrode":
-        return like + usual * 0.1 * FARADAY * membrane.geometry.depth
-    sides = membrane.species[account].dynamic
+    sides = () if account == "electrode" else membrane.species[account].dynamic
     if not sides:
-        return like + usual / jnp.abs(membrane.per_charge(account, "inside"))
+        return a * USUAL_CHARGE + r * jnp.maximum(USUAL_CHARGE, jnp.abs(book[account]))
     found = [level(account, side) / jnp.abs(membrane.per_charge(account, side)) for side in sides]
     return like + (found[0] if len(found) == 1 else jnp.minimum(*found))
 
