@@ -79,8 +79,10 @@ _HOME = {
     "integrate": "jaxmem.engine.integrate",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
     "balance": "jaxmem.analysis.balance",
+    "leak_subtracted": "jaxmem.analysis.leak_subtraction",
     "resting_state": "jaxmem.analysis.resting",
     # files
     "Experiment": "jaxmem.study.experiment",
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from jaxmem import electrochemistry as electrochemistry
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
+    from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine.audit import Audit as Audit
