@@ -49,6 +49,7 @@ _HOME = {
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
+    "Amplifier": "jaxmem.rig.amplifier",
     "Chirp": "jaxmem.rig.waves",
     "ConductanceClamp": "jaxmem.rig.conductance",
     "ConstantCurrent": "jaxmem.rig.stimuli",
@@ -83,6 +84,7 @@ _HOME = {
     "RestingState": "jaxmem.analysis.resting",
     "balance": "jaxmem.analysis.balance",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     # files
     "Experiment": "jaxmem.study.experiment",
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
+    from jaxmem.analysis.readings import readings as readings
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine.audit import Audit as Audit
@@ -140,6 +143,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.amplifier import Amplifier as Amplifier
     from jaxmem.rig.clamp import VoltageClamp as VoltageClamp
     from jaxmem.rig.conductance import ConductanceClamp as ConductanceClamp
     from jaxmem.rig.courses import CurrentCourse as CurrentCourse

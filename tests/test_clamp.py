@@ -77,9 +77,7 @@ def test_the_charge_of_the_electrode_is_the_integral_of_the_current(family: jm.S
     fine = np.linspace(0, END, 480_001)
     middle = 0.5 * (fine[1:] + fine[:-1])
     charge = closed_form(middle)[1].sum(0) * (fine[1] - fine[0])
-    np.testing.assert_allclose(
-        book(family.final_state)["electrode"], charge, atol=1e-5 * abs(charge).max()
-    )  # back where it began: no C dV
+    np.testing.assert_allclose(book(family.final_state)["electrode"], charge, atol=1e-5 * abs(charge).max())
     up = jm.simulate(
         squid(), 4.0, dt=DT, stimulus=jm.VoltageClamp.steps(HOLD, LEVELS, START, STOP), precision="float64"
     )
@@ -184,7 +182,7 @@ def test_leak_subtraction_takes_away_what_is_linear() -> None:
     passive = squid().with_parameters({"sodium.g": 0.0, "potassium.g": 0.0})
     clamp = jm.VoltageClamp.steps(HOLD, LEVELS, START, STOP, series_resistance=0.01, seal_conductance=0.2)
     none = jm.leak_subtracted(passive, clamp, 10.0, n=4)
-    assert abs(none.raw).max() > 10 and abs(none.current).max() < 1e-9 * abs(none.raw).max()
+    assert abs(none.raw).max() > 10 and abs(none.current[none.time > 1.0]).max() < 1e-9 * abs(none.raw).max()
     found = jm.leak_subtracted(squid(), jm.VoltageClamp.steps(HOLD, LEVELS, START, STOP), 10.0, n=-8, holding=-120.0)
     current = closed_form(found.time)[1]
     inside = (found.time > START) & (found.time < STOP)
