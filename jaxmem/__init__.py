@@ -54,6 +54,7 @@ _HOME = {
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
+    "Amplifier": "jaxmem.rig.amplifier",
     "Chirp": "jaxmem.rig.waves",
     "ConductanceClamp": "jaxmem.rig.conductance",
     "ConstantCurrent": "jaxmem.rig.stimuli",
@@ -91,8 +92,11 @@ _HOME = {
     "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
     "balance": "jaxmem.analysis.balance",
+    "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     # files
     "Experiment": "jaxmem.study.experiment",
@@ -109,6 +113,9 @@ if TYPE_CHECKING:
     from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
+    from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
+    from jaxmem.analysis.readings import readings as readings
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine import measures as measures
@@ -161,6 +168,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.amplifier import Amplifier as Amplifier
     from jaxmem.rig.clamp import VoltageClamp as VoltageClamp
     from jaxmem.rig.conductance import ConductanceClamp as ConductanceClamp
     from jaxmem.rig.courses import CurrentCourse as CurrentCourse

@@ -361,7 +361,7 @@ def test_an_error_names_line_and_field(problems: Any, old: str, new: str, expect
     ("lines", "expected"),
     [
         ('[initial]\nstate = "rest"', ":17: initial.state: found 'rest'; allowed are 'given', 'steady'"),
-        ('[stimulus]\nkind = "ramp"', ":17: stimulus.kind: found 'ramp'; allowed are 'none', 'constant', 'step'"),
+        ('[stimulus]\nkind = "stair"', ":17: stimulus.kind: found 'stair'; allowed are 'none', 'constant', 'step'"),
         ('[stimulus]\nkind = "constant"', ":16: stimulus: the amplitude is missing"),
         ('[stimulus]\nkind = "constant"\namplitude = "1 mV"', ":18: stimulus.amplitude: '1 mV' is a voltage; a curre"),
         ('[stimulus]\nkind = "constant"\namplitude = 1\nstop = 3', ":16: stimulus: a stimulus of kind 'constant' has"),

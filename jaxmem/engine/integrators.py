@@ -181,7 +181,9 @@ class Surroundings(eqx.Module):
             return cls(early, held.environment, {})
         book = {k: held.base[k] + moving.pending[k] for k in held.base}
         ahead = {k: x + 0.5 * moving.last[k] if k in moving.last else x for k, x in book.items()}
-        return cls(gates.environment(book, small, early), held.membrane.environment(ahead, small, held.environment), book)
+        return cls(
+            gates.environment(book, small, early), held.membrane.environment(ahead, small, held.environment), book
+        )
 
 
 def move(

@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Driver, Memory, Moment
 from jaxmem.rig.extent import Extent, earliest, latest
-from jaxmem.rig.random import key_of, normal, normals
+from jaxmem.rig.random import Source
 from jaxmem.rig.stimuli import Stimulus
 
 BEFORE = np.uint32(2**32 - 1)  # the count of a draw that precedes every step
@@ -37,7 +37,7 @@ class WhiteNoise(Stimulus):
 
     def on_grid(self, dt: float) -> "WhiteOnGrid":
         return WhiteOnGrid(
-            Extent.of(self.start, self.stop, dt), self.mean, self.sd * _sqrt(self.over / dt), key_of(self.seed)
+            Extent.of(self.start, self.stop, dt), self.mean, self.sd * _sqrt(self.over / dt), Source.of(self.seed)
         )
 
     @property
@@ -58,17 +58,17 @@ class WhiteNoise(Stimulus):
 
 
 class WhiteOnGrid(Driver):
-    """White noise in steps: ``sd`` is that of the mean over one; ``key`` holds the two words of the seed."""
+    """White noise in steps: ``sd`` is that of the mean over one; with its ``source`` of random numbers."""
 
     extent: Extent
     mean: Number = parameter("uA/cm^2", "mean current density")
     sd: Any = parameter("uA/cm^2", "standard deviation of the mean over a step")
-    key: Any = None
+    source: Source = eqx.field(default_factory=lambda: Source.of(0))
 
     def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
         begin, end = self.extent.within(moment.step, v.dtype)
         share = end - begin
-        noise = normal(self.key, moment.cell, moment.step, v.dtype)
+        noise, _ = self.source.normals(moment.cell, moment.step, v.dtype)
         return Current(self.mean * share + self.sd * jnp.sqrt(share) * noise, 0.0), memory
 
 
@@ -100,7 +100,7 @@ class OrnsteinUhlenbeck(Stimulus):
         rest = xp.sqrt(xp.where(small, series, 2 * z - 4 * xp.tanh(z / 2))) / z
         return OrnsteinUhlenbeckOnGrid(
             Extent.of(self.start, self.stop, dt), self.mean, self.sd, kept, fresh, lost / z, lost**2 / (z * fresh), rest,
-            key_of(self.seed),
+            Source.of(self.seed),
         )  # fmt: skip
 
     @property
@@ -131,14 +131,14 @@ class OrnsteinUhlenbeckOnGrid(Driver):
     held: Any = parameter("1", "what x adds to the mean over the step")
     shared: Any = parameter("1", "what the first random number adds to the mean")
     rest: Any = parameter("1", "what the second random number adds to the mean")
-    key: Any = None
+    source: Source = eqx.field(default_factory=lambda: Source.of(0))
 
     def begin(self, v: jax.Array, cell: jax.Array) -> Memory:
-        return {"noise": jnp.zeros_like(v) + normal(self.key, jnp.asarray(cell), BEFORE, v.dtype)}
+        return {"noise": jnp.zeros_like(v) + self.source.normals(jnp.asarray(cell), BEFORE, v.dtype)[0]}
 
     def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
         begin, end = self.extent.within(moment.step, v.dtype)
-        a, b = normals(self.key, moment.cell, moment.step, v.dtype)
+        a, b = self.source.normals(moment.cell, moment.step, v.dtype)
         x = memory["noise"]
         number = lambda c: jnp.asarray(c, v.dtype)
         mean = number(self.held) * x + number(self.shared) * a + number(self.rest) * b

@@ -110,9 +110,7 @@ class CourseOnGrid(eqx.Module):
     tau: Any = parameter("1", "time constant in steps", default=None)
     interpolation: str = eqx.field(static=True, default="step")
 
-    def mean(
-        self, before: ArrayLike, first: ArrayLike, steps: ArrayLike, dtype: Any, early: float = 0.0
-    ) -> jax.Array:
+    def mean(self, before: ArrayLike, first: ArrayLike, steps: ArrayLike, dtype: Any, early: float = 0.0) -> jax.Array:
         """The mean from step ``first`` over so many ``steps``, where before the first knot it was ``before``.
 
         The window begins and ends by ``early`` (a part of a step) before that.

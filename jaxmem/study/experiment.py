@@ -29,7 +29,15 @@ from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
 from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study import changes_table, measure_table, membrane_table, population, protocol_table, tables
+from jaxmem.study import (
+    changes_table,
+    measure_table,
+    membrane_table,
+    population,
+    protocol_table,
+    stimulus_table,
+    tables,
+)
 from jaxmem.study.population_tables import DistributionTable
 from jaxmem.study.problems import ExperimentError, Override, Problems
 
@@ -145,6 +153,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ())
     whole = problems.table(tables.ExperimentTable, raw)
     read = lambda name: problems.table(tables.SECTIONS[name], raw.get(name, getattr(whole, name, {})), name)
     sections = {name: read(name) for name in tables.SECTIONS if name in raw or name not in ("membrane", "run")}
+    sections["stimulus"] = raw.get("stimulus", {"kind": "none"})
     text += "".join(f"\n# overridden: {change.written}" for change in changes) + "\n" * bool(changes)
     return _assemble(file, text, whole, sections, problems)
 
@@ -167,16 +176,13 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     if membrane is not None:
         if initial.v is not None:
             membrane = membrane.with_parameters({"initial_v": initial.v})
+        duration = np.inf if run is None else run.duration
+        stimulus = stimulus_table.stimulus(sections["stimulus"], membrane, duration, file.parent, problems)
         if sections["output"] is not None:
             measures = measure_table.measures(sections["output"].measures, membrane, file.parent, problems)
             dt = 0.025 if run is None else run.dt
-            records = protocol_table.records(sections["output"], membrane, people.cells, dt, problems)
-        if sections["stimulus"] is not None:
-            stimulus = protocol_table.stimulus(
-                sections["stimulus"], membrane, np.inf if run is None else run.duration, problems
-            )
+            records = protocol_table.records(sections["output"], membrane, people.cells, dt, problems, stimulus)
         if whole is not None:
-            duration = np.inf if run is None else run.duration
             changes = changes_table.changes(
                 whole.schedule, whole.drug, membrane, people.cells, duration, file.parent, problems, notes
             )
@@ -245,7 +251,7 @@ def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None
     """Put a value into the raw tables."""
     parts = change.path.split(".")
     if parts[0] not in tables.ExperimentTable.model_fields:
-        if near := difflib.get_close_matches(parts[0], tables.SECTIONS, n=1, cutoff=0.75):
+        if near := difflib.get_close_matches(parts[0], [*tables.SECTIONS, "stimulus"], n=1, cutoff=0.75):
             raise ExperimentError(
                 [f"{change.written}: there is no {change.path!r}; did you mean '{'.'.join([*near, *parts[1:]])}'?"]
             )

@@ -140,35 +140,6 @@ class InitialTable(Table):
     v: Voltage | None = None
 
 
-class StimulusTable(Table):
-    kind: Literal["none", "constant", "step"] = Field(description="'none', 'constant' or 'step'")
-    amplitude: Written | None = None
-    start: Time | None = Field(default=None, ge=0)
-    stop: Time | None = Field(default=None, ge=0)
-    carrier: str | None = None
-
-    @model_validator(mode="after")
-    def _belongs(self) -> "StimulusTable":
-        given = self.model_fields_set - {"kind"}
-        allowed = {
-            "none": set(),
-            "constant": {"amplitude", "carrier"},
-            "step": {"amplitude", "carrier", "start", "stop"},
-        }
-        if odd := sorted(given - allowed[self.kind]):
-            raise ValueError(f"a stimulus of kind {self.kind!r} has no {' and no '.join(odd)}")
-        if self.kind != "none" and self.amplitude is None:
-            raise ValueError('the amplitude is missing, for example amplitude = "50 pA" or "10 uA/cm^2"')
-        if self.kind == "step":
-            if self.start is None or self.stop is None:
-                raise ValueError("a step needs start and stop")
-            if self.stop <= self.start:
-                raise ValueError(
-                    f"a step stops after it starts; found start {self.start:g} ms and stop {self.stop:g} ms"
-                )
-        return self
-
-
 class RunTable(Table):
     duration: Time = Field(gt=0, description="how long to simulate (ms)")
     dt: Time = Field(default=0.025, gt=0)
@@ -217,6 +188,6 @@ class ExperimentTable(Table):
 
 
 SECTIONS: dict[str, type[Table]] = {
-    "membrane": MembraneTable, "population": PopulationTable, "initial": InitialTable, "stimulus": StimulusTable,
+    "membrane": MembraneTable, "population": PopulationTable, "initial": InitialTable,
     "run": RunTable, "output": OutputTable,
 }  # fmt: skip
