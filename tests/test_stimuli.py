@@ -178,7 +178,7 @@ NOISES = {
 }
 
 
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize("name", ["sum", *(pytest.param(n, marks=pytest.mark.slow) for n in NOISES if n != "sum")])
 def test_noise_is_the_same_in_any_block_and_after_a_cut(name: str) -> None:
     cells = jm.presets.pumped_neuron().with_parameters({"k_leak.g": np.linspace(0.04, 0.06, 700)})
     how: dict[str, Any] = dict(stimulus=NOISES[name], precision="float32")
@@ -207,7 +207,10 @@ MANY: dict[str, jm.Stimulus] = {
 }
 
 
-@pytest.mark.parametrize("name", MANY)
+QUICK = ("exponential", "per cell", "course", "pulsed", "sum")  # the others take a program each, too
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in MANY])
 def test_every_stimulus_is_audited_and_runs_again_from_a_file(name: str, tmp_path: Any) -> None:
     cells = jm.presets.pump_leak().with_parameters({"k_leak.g": np.array([0.04, 0.05, 0.06])})
     record = jm.Record(["v", "stimulus"], 0.5)
