@@ -80,7 +80,7 @@ def test_adaptive_error_follows_its_tolerance():
 # ---------------------------------------------------------------------- books
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", LIMIT)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", FIXED)
 def test_books_close_with_every_kind_of_pool(name, precision):
     membrane = everything().with_parameters({"cl_leak.g": np.array([0.03, 0.1])})
     sim = jm.simulate(

@@ -22,7 +22,8 @@ class Adaptive(Integrator):
     A step is kept where the estimated error of every unknown is below ``atol`` times its unit plus ``rtol`` times its size.
     Units: 1 mV; 1 for a gate or state; 1 mM for an amount, or what the pool started with where that is less; 1 uC/cm^2
     for the charge of a clamped species and of the electrode. In float32 neither is taken finer than 1e-5. The default
-    leaves v within 1e-4 mV after hours. Books close to round-off, whatever the tolerance.
+    leaves v within 1e-4 mV after hours. Books close to round-off in float64,
+    to the tolerance in float32.
 
     ``first_dt`` (ms) is tried first after every edge (None: from the slopes there), ``longest_dt`` (ms) is the longest
     allowed: set it below the shortest transient that a smooth stimulus could hide in one step. A cell that needs more
