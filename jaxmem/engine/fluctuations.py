@@ -10,7 +10,7 @@ from jaxmem.engine.relaxation import relaxation
 from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import States
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.rig.random import standard_normal, threefry2x32
+from jaxmem.rig.random import ROUNDS, standard_normal, threefry2x32
 
 PURPOSE = 2**31  # keeps channels' streams apart from those of stimuli
 TINY = 1e-30  # a square root has no slope at 0
@@ -32,14 +32,14 @@ class Draws:
 
         The variance over each part is that of an Ornstein-Uhlenbeck process, so the stationary one is right at any dt.
         """
-        words = threefry2x32((seed, next(self.streams)), (self.cell, self.step))
+        words = threefry2x32((seed, next(self.streams)), (self.cell, self.step), ROUNDS)
         moved = jnp.zeros_like(flow)
         for h, word in zip((self.first, self.second), words, strict=True):
             if h is None:
                 continue
             variance = jnp.maximum(flow / channels * h * relaxation(2 * h * rate)[0], TINY)
-            moved = moved * (1 - h * rate * relaxation(h * rate)[0]) + jnp.sqrt(variance) * standard_normal(
-                word, flow.dtype
+            moved = moved * (1 - h * rate * relaxation(h * rate)[0]) + standard_normal(
+                word, flow.dtype, jnp.sqrt(0.5 / variance)
             )
         return moved
 
