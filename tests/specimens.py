@@ -10,7 +10,14 @@ import jaxmem as jm
 from jaxmem.membrane.parameters import map_declared
 
 CELLS = 100_000
-SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0)  # mV: 0/0 in rates of 1952 and in GHK; others where exponentials are 1
+SINGULAR = (
+    -40.0,
+    -55.0,
+    0.0,
+    -65.0,
+    -35.0,
+    -34.0,
+)  # mV: 0/0 in rates of 1952, of 1996 and in GHK; others where exponentials are 1
 SHIFTED = (13.0, 15.0, 17.0, 40.0)  # mV above v_t: the same of Traub and Miles
 V_T = -55.0
 
@@ -26,6 +33,8 @@ MECHANISMS = {
     "hh_potassium_fixed": jm.HodgkinHuxleyPotassium(e=-77.0),
     "tm_sodium": jm.TraubMilesSodium(v_t=V_T),
     "tm_potassium": jm.TraubMilesPotassium(v_t=V_T, e=-90.0),
+    "wb_sodium": jm.WangBuzsakiSodium(),
+    "wb_potassium": jm.WangBuzsakiPotassium(e=-90.0),
     "pump": jm.NaKATPase(i_max=2.0),
     "pump_electroneutral": jm.NaKATPase(i_max=2.0, electrogenic=False, atp=None),
     "pump_voltage_atp": jm.NaKATPase(i_max=2.0, v_half=-90.0, v_slope=30.0, km_atp=0.2, adp="adp"),

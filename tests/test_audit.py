@@ -11,6 +11,7 @@ FIRING = {
     "textbook_neuron": 3.0,
     "pump_leak": 0.4,
     "pump_leak_ghk": 0.1,
+    "wang_buzsaki_1996": 1.0,
 }
 
 
