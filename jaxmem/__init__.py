@@ -55,12 +55,23 @@ _HOME = {
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
+    "Chirp": "jaxmem.rig.waves",
+    "ConductanceClamp": "jaxmem.rig.conductance",
     "ConstantCurrent": "jaxmem.rig.stimuli",
+    "CurrentCourse": "jaxmem.rig.courses",
     "Drug": "jaxmem.rig.schedules",
+    "OrnsteinUhlenbeck": "jaxmem.rig.noise",
+    "PulseTrain": "jaxmem.rig.pulses",
+    "Ramp": "jaxmem.rig.courses",
     "Schedule": "jaxmem.rig.schedules",
+    "Sinusoid": "jaxmem.rig.waves",
     "StepCurrent": "jaxmem.rig.stimuli",
     "Stimulus": "jaxmem.rig.stimuli",
+    "Sum": "jaxmem.rig.sums",
     "TimeCourse": "jaxmem.rig.timecourse",
+    "VoltageClamp": "jaxmem.rig.clamp",
+    "Waveform": "jaxmem.rig.waveform",
+    "WhiteNoise": "jaxmem.rig.noise",
     # how it is advanced
     "Audit": "jaxmem.engine.audit",
     "Checkpoint": "jaxmem.engine.checkpoint",
@@ -147,12 +158,23 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.clamp import VoltageClamp as VoltageClamp
+    from jaxmem.rig.conductance import ConductanceClamp as ConductanceClamp
+    from jaxmem.rig.courses import CurrentCourse as CurrentCourse
+    from jaxmem.rig.courses import Ramp as Ramp
+    from jaxmem.rig.noise import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from jaxmem.rig.noise import WhiteNoise as WhiteNoise
+    from jaxmem.rig.pulses import PulseTrain as PulseTrain
     from jaxmem.rig.schedules import Drug as Drug
     from jaxmem.rig.schedules import Schedule as Schedule
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus
+    from jaxmem.rig.sums import Sum as Sum
     from jaxmem.rig.timecourse import TimeCourse as TimeCourse
+    from jaxmem.rig.waveform import Waveform as Waveform
+    from jaxmem.rig.waves import Chirp as Chirp
+    from jaxmem.rig.waves import Sinusoid as Sinusoid
     from jaxmem.study import experiment as experiment
     from jaxmem.study.experiment import Experiment as Experiment
     from jaxmem.study.findings import Findings as Findings

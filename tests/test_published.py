@@ -143,4 +143,4 @@ def test_interneuron_fires_as_slowly_as_one_likes() -> None:
     assert run.measures["spike_count"][0] == 0 and 1.0 < rate[1] < 2.0
     onset = amplitude[1] - rate[1] ** 2 * (amplitude[2] - amplitude[1]) / (rate[2] ** 2 - rate[1] ** 2)
     assert onset == pytest.approx(0.160, abs=0.001)
-    assert rate[3] == pytest.approx(60, abs=2)  # Hz, as code of the model gives
+    assert rate[3] == pytest.approx(60, abs=2)  # Hz

@@ -68,7 +68,7 @@ def integrate(
     state = prepared(membrane, state, on_grid, method)
     folded = dict(measures or {})
     wanted = (record,) if isinstance(record, str) else tuple(record)
-    paths = tuple(expand(wanted, variables_of(membrane, state))) if wanted else ()
+    paths = tuple(expand(wanted, variables_of(membrane, state, protocol.stimulus))) if wanted else ()
     count = math.gcd(math.gcd(every, refresh), first_step % refresh)
     advance = differentiable_hop(folded, refresh, count, method)
     h = jnp.asarray(dt, state.v.dtype)

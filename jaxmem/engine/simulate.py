@@ -89,7 +89,7 @@ def simulate(
             raise ValueError(
                 f"{first + steps} steps are more than the step counter holds ({LAST_STEP}); take a larger dt"
             )
-        known = variables_of(membrane, state) | {"stimulus": ("uA/cm^2", "stimulus current density")}
+        known = variables_of(membrane, state, protocol.stimulus)
         records = look_up_records([record] if isinstance(record, Record) else list(record), known, n, dt)
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}

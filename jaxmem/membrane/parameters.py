@@ -47,7 +47,7 @@ def _walk(tree: Any, path: str, address: str) -> Iterator[tuple[str, str, Any, D
                     yield path + field.name, inner, value, declaration
             elif not field.metadata.get("static"):
                 # the membrane's own dictionaries do not appear in paths: "sodium.g", not "mechanisms.sodium.g"
-                shown = path if field.name in ("mechanisms", "species") else f"{path}{field.name}."
+                shown = path if field.name in ("mechanisms", "species", "parts") else f"{path}{field.name}."
                 yield from _walk(value, shown, inner)
 
 
