@@ -23,6 +23,7 @@ _MODULES = {
 _HOME = {
     # what is simulated
     "AreaVolume": "jaxmem.membrane.geometry",
+    "BathExchange": "jaxmem.membrane.bath",
     "Current": "jaxmem.membrane.mechanism",
     "Cylinder": "jaxmem.membrane.geometry",
     "Environment": "jaxmem.membrane.environment",
@@ -55,11 +56,13 @@ _HOME = {
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
+    "Amplifier": "jaxmem.rig.amplifier",
     "Chirp": "jaxmem.rig.waves",
     "ConductanceClamp": "jaxmem.rig.conductance",
     "ConstantCurrent": "jaxmem.rig.stimuli",
     "CurrentCourse": "jaxmem.rig.courses",
     "Drug": "jaxmem.rig.schedules",
+    "occupancy": "jaxmem.rig.schedules",
     "OrnsteinUhlenbeck": "jaxmem.rig.noise",
     "PulseTrain": "jaxmem.rig.pulses",
     "Ramp": "jaxmem.rig.courses",
@@ -73,6 +76,7 @@ _HOME = {
     "Waveform": "jaxmem.rig.waveform",
     "WhiteNoise": "jaxmem.rig.noise",
     # how it is advanced
+    "Adaptive": "jaxmem.engine.adaptive",
     "Audit": "jaxmem.engine.audit",
     "Checkpoint": "jaxmem.engine.checkpoint",
     "Execution": "jaxmem.engine.request",
@@ -87,10 +91,14 @@ _HOME = {
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
     "measure_trace": "jaxmem.engine.measures.traces",
+    "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
     "balance": "jaxmem.analysis.balance",
+    "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     # files
     "Experiment": "jaxmem.study.experiment",
@@ -107,9 +115,13 @@ if TYPE_CHECKING:
     from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
+    from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
+    from jaxmem.analysis.readings import readings as readings
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine import measures as measures
+    from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.checkpoint import Checkpoint as Checkpoint
     from jaxmem.engine.integrate import Run as Run
@@ -121,11 +133,13 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures.traces import measure_trace as measure_trace
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.richardson import richardson as richardson
     from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
     from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.bath import BathExchange as BathExchange
     from jaxmem.membrane.channel_states import HodgkinHuxleyPotassiumStates as HodgkinHuxleyPotassiumStates
     from jaxmem.membrane.channel_states import HodgkinHuxleySodiumStates as HodgkinHuxleySodiumStates
     from jaxmem.membrane.channels import GHKLeak as GHKLeak
@@ -158,6 +172,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.amplifier import Amplifier as Amplifier
     from jaxmem.rig.clamp import VoltageClamp as VoltageClamp
     from jaxmem.rig.conductance import ConductanceClamp as ConductanceClamp
     from jaxmem.rig.courses import CurrentCourse as CurrentCourse
@@ -167,6 +182,7 @@ if TYPE_CHECKING:
     from jaxmem.rig.pulses import PulseTrain as PulseTrain
     from jaxmem.rig.schedules import Drug as Drug
     from jaxmem.rig.schedules import Schedule as Schedule
+    from jaxmem.rig.schedules import occupancy as occupancy
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus

@@ -361,7 +361,7 @@ def test_an_error_names_line_and_field(problems: Any, old: str, new: str, expect
     ("lines", "expected"),
     [
         ('[initial]\nstate = "rest"', ":17: initial.state: found 'rest'; allowed are 'given', 'steady'"),
-        ('[stimulus]\nkind = "ramp"', ":17: stimulus.kind: found 'ramp'; allowed are 'none', 'constant', 'step'"),
+        ('[stimulus]\nkind = "stair"', ":17: stimulus.kind: found 'stair'; allowed are 'none', 'constant', 'step'"),
         ('[stimulus]\nkind = "constant"', ":16: stimulus: the amplitude is missing"),
         ('[stimulus]\nkind = "constant"\namplitude = "1 mV"', ":18: stimulus.amplitude: '1 mV' is a voltage; a curre"),
         ('[stimulus]\nkind = "constant"\namplitude = 1\nstop = 3', ":16: stimulus: a stimulus of kind 'constant' has"),
@@ -524,3 +524,13 @@ def test_the_main_experiment() -> None:
     assert -80 < low < middle < high < -60 and abs(middle + 70) < 1
     assert not np.any(sim.measures["first_spike_time"] < 200)
     assert sim.audit.worst_charge < 1e-4 and sim.audit.worst_mass < 1e-4
+
+
+def test_the_integrator_is_named_in_the_file(load: Any) -> None:
+    methods = {"rk4": jm.RungeKutta4(), "rush_larsen": jm.RushLarsen(), "adaptive": jm.Adaptive()}
+    for name, method in methods.items():
+        assert type(load(PLAIN, f'run.integrator="{name}"').integrator) is type(method)
+    chosen = load(PLAIN, 'run.integrator="adaptive"', "run.rtol=1e-5")
+    assert chosen.integrator == jm.Adaptive(rtol=1e-5) and chosen.build().how["integrator"] == jm.Adaptive(rtol=1e-5)
+    with pytest.raises(jm.ExperimentError, match="belong to integrator"):
+        load(PLAIN, "run.rtol=1e-5")

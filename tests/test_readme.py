@@ -83,3 +83,16 @@ def test_it_works_from_an_experiment_file(beside: pathlib.Path) -> None:
     spikes, fast = sim.measures["spike_count"], sim.labels["group"].values == 1
     assert sim.failures == {} and spikes[fast].mean() > 1.3 * spikes[~fast].mean() > 0
     assert np.corrcoef(np.log(known["kv7.g"].value[~fast]), spikes[~fast])[0, 1] < -0.7
+
+
+@pytest.mark.slow
+def test_the_rig_runs_as_it_stands() -> None:
+    cells = jm.presets.pumped_neuron().with_parameters({"pump.i_max": np.full(4, 2.39)})
+    namespace: dict[str, Any] = {"jm": jm, "np": np, "cells": cells}
+    for _, code in blocks(section("The rig"), "python"):
+        exec(code, namespace)
+    assert namespace["run"].measures["spike_count"].max() > 20 and namespace["run"].failures == {}
+    inward = namespace["family"].traces["sodium.i_na"].min(0)
+    assert inward.min() < -500 and inward[0] > -20  # the family crosses the threshold of the sodium current
+    v = namespace["hours"].traces["v"]
+    assert v[-1] > v[0] + 20 and abs(v[-1] - v[-60]) < 0.5

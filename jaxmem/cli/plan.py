@@ -9,6 +9,8 @@ from rich.markup import escape
 
 from jaxmem import report, units
 from jaxmem.cli.terminal import duration, size
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.integrators import Integrator
 from jaxmem.engine.records import expand, steps_between, variables_of
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate
@@ -35,8 +37,10 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
         if plan.initial == "steady"
         else "as given, gates steady at that voltage",
         "stimulus": _stimulus(plan),
+        "changed in time": escape("; ".join(change.told for change in plan.changes)) or "nothing",
         "cells": f"{plan.cells:,} (seed {plan.seed})",
         "steps": f"{plan.steps:,} of {plan.dt:g} ms: {plan.duration:g} ms in {plan.precision}",
+        "integrator": _integrator(plan.integrator),
         "cell-steps": report.many(total),
         "measures": ", ".join(plan.measures) or "none",
     }
@@ -48,6 +52,14 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
     told["time"] = f"about {duration(getting_ready + total / rate)} ({trial})"
     told["would write"] = escape(f"{target}, {target.with_suffix('.png')}") + "; this was a dry run, nothing is written"
     return told
+
+
+def _integrator(method: Integrator) -> str:
+    if isinstance(method, Adaptive):
+        return (
+            f"Adaptive, to {method.rtol:g} (relative) and {method.atol:g} (absolute); dt is the grid of samples alone"
+        )
+    return type(method).__name__
 
 
 def _range(path: str, plan: Experiment) -> str:

@@ -39,7 +39,11 @@ class Moving(eqx.Module):
 
 
 class Held(eqx.Module):
-    """What stands still within a refresh interval: the membrane, the book at its start, the environment at its middle."""
+    """What stands still within a refresh interval: the membrane, the book at its start, the environment at its middle.
+
+    ``early`` is the same membrane and environment half a step earlier, where its parameters change and gates lag: a gate's
+    step is around the time of v, a current's begins there.
+    """
 
     membrane: Membrane
     base: Accounts
@@ -47,6 +51,11 @@ class Held(eqx.Module):
     driver: Driver
     dt: jax.Array
     cell: jax.Array
+    early: tuple[Membrane, Environment] | None = None
+
+    @property
+    def for_gates(self) -> tuple[Membrane, Environment]:
+        return (self.membrane, self.environment) if self.early is None else self.early
 
     def whole(self, x: ArrayLike) -> jax.Array:
         """A number in the shape and precision of the run."""
@@ -148,17 +157,13 @@ class Staggered(Integrator):
         """
         surroundings = Surroundings.of(held, moving)
         drive, rig = held.driver.drive(Moment(index, held.dt, held.cell), moving.v, moving.rig)
-        half, lag = 0.5 * held.dt, moving.lag
+        half, lag, (gates, _) = 0.5 * held.dt, moving.lag, held.for_gates
         draws = lambda first, second: Draws(index, held.cell, first, second)
         if isinstance(drive, Voltage):  # a jump of the command is between the two halves of the gates' step
-            states = advance_states(held.membrane, moving.v, moving.states, surroundings.now, lag, draws(lag, None))
-            states = advance_states(
-                held.membrane, held.whole(drive.start), states, surroundings.now, half, draws(None, half)
-            )
+            states = advance_states(gates, moving.v, moving.states, surroundings.now, lag, draws(lag, None))
+            states = advance_states(gates, held.whole(drive.start), states, surroundings.now, half, draws(None, half))
         else:
-            states = advance_states(
-                held.membrane, moving.v, moving.states, surroundings.now, lag + half, draws(lag, half)
-            )
+            states = advance_states(gates, moving.v, moving.states, surroundings.now, lag + half, draws(lag, half))
         return move(held, moving, surroundings, drive, states, states, half, rig)
 
 
@@ -171,13 +176,14 @@ class Surroundings(eqx.Module):
 
     @classmethod
     def of(cls, held: Held, moving: Moving) -> "Surroundings":
-        m, small = held.membrane, held.membrane.every_step
+        small, (gates, early) = held.membrane.every_step, held.for_gates
         if not small:
-            return cls(held.environment, held.environment, {})
+            return cls(early, held.environment, {})
         book = {k: held.base[k] + moving.pending[k] for k in held.base}
         ahead = {k: x + 0.5 * moving.last[k] if k in moving.last else x for k, x in book.items()}
-        now, middle = (m.environment(b, small, held.environment) for b in (book, ahead))
-        return cls(now, middle, book)
+        return cls(
+            gates.environment(book, small, early), held.membrane.environment(ahead, small, held.environment), book
+        )
 
 
 def move(

@@ -27,7 +27,7 @@ from jaxmem.engine.program import compile_step
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import per_cell
 from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status, state_per_cell
-from jaxmem.rig.protocol import ProtocolOnGrid
+from jaxmem.rig.protocol import ProtocolOnGrid, Window
 
 LONGEST_REFRESH = 0.5  # ms: no loss at radius >= 2 um and 90 Hz; smaller pools are declared every_step
 
@@ -56,15 +56,36 @@ def collocated(membrane: Membrane, state: State) -> Point:
     return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag, draws), state.book)
 
 
-def prepared(membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator) -> State:
-    """The state as this integrator and stimulus want it: gates collocated where they are not to lag, memory begun."""
+def prepared(
+    membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator, refresh: int, dt: ArrayLike
+) -> State:
+    """The state as this integrator and stimulus want it: gates collocated where they are not to lag, memory begun.
+
+    In the middle of an interval, transfers made so far enter the book or leave it, as the integrator makes them along the
+    way or at the interval's end: without that a hand-over would lose them or count them twice.
+    """
     rig = protocol.driver.begin(jnp.asarray(state.v), state.cell)
     if set(rig) != set(state.rig):
         state = eqx.tree_at(lambda s: (s.rig, s.start.rig), state, (rig, rig))
+    if state.exchanged != integrator.exchanges:
+        passed = jnp.asarray((state.step % refresh) * dt, state.v.dtype)
+        pending, sign = dict(state.pending), 1 if integrator.exchanges else -1
+        for account, moved in _slow_transfers(membrane, state, pending, passed).items():
+            pending[account] = pending[account] + sign * moved
+        state = State(**{**vars(state), "pending": pending, "exchanged": integrator.exchanges})
     if integrator.lagging:
         return state
     there = protocol.at(membrane, state.step, state.v)
     return eqx.tree_at(lambda s: (s.states, s.lag), state, (collocated(there, state).states, jnp.zeros_like(state.lag)))
+
+
+def _slow_transfers(membrane: Membrane, s: State, pending: Accounts, length: ArrayLike) -> Accounts:
+    """What transfers of the pools that are refreshed at intervals brought since the interval began."""
+    base = s.book_at_start
+    env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
+    edges = membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
+    slow = [e for e in edges if not touches(e, membrane.every_step)]
+    return transferred(membrane, slow, base, pending, length)
 
 
 def hop(
@@ -80,8 +101,10 @@ def hop(
 ) -> Carry:
     """``count`` steps that do not cross an interval's end, and the closing of the books where they reach it."""
     step = jnp.asarray(carry.state.step)
-    membrane = protocol.during(membrane, step - step % refresh, refresh, carry.state.v)
-    carry = _run_steps(membrane, carry, protocol, dt, measures, count, integrator, unroll)
+    window = lambda early: Window(step - step % refresh, refresh, early)
+    gates = protocol.during(membrane, window(0.5), carry.state.v) if protocol.changes and integrator.lagging else None
+    membrane = protocol.during(membrane, window(0.0), carry.state.v)
+    carry = _run_steps(membrane, gates, carry, protocol, dt, measures, count, integrator, unroll)
     close = lambda c: _close_books(membrane, c, refresh * dt, integrator)
     if isinstance(count, int) and count == refresh:
         return close(carry)
@@ -90,6 +113,7 @@ def hop(
 
 def _run_steps(
     membrane: Membrane,
+    gates: Membrane | None,
     carry: Carry,
     protocol: ProtocolOnGrid,
     dt: jax.Array,
@@ -100,8 +124,9 @@ def _run_steps(
 ) -> Carry:
     s = carry.state
     base = s.book_at_start
-    middle = membrane.environment({k: base[k] + 0.5 * s.trend[k] for k in base})
-    held = Held(membrane, base, middle, protocol.driver, dt, s.cell)
+    ahead = {k: base[k] + 0.5 * s.trend[k] for k in base}
+    early = None if gates is None else (gates, gates.environment(ahead))
+    held = Held(membrane, base, membrane.environment(ahead), protocol.driver, dt, s.cell, early)
 
     def step(held: Held, changing: tuple[Moving, dict[str, Any], jax.Array]) -> tuple[Moving, dict[str, Any]]:
         moving, folds, index = changing
@@ -137,12 +162,9 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array, integrator
 
     A cell that is not finite or has less than nothing of an ion goes back to the interval's start and stays there.
     """
-    s, small, base = carry.state, membrane.every_step, carry.state.book_at_start
-    pending = dict(s.pending)
-    env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
-    edges = [] if integrator.exchanges else membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
-    slow = [e for e in edges if not touches(e, small)]
-    for account, moved in transferred(membrane, slow, base, pending, length).items():
+    s, pending = carry.state, dict(carry.state.pending)
+    exchanged = {} if integrator.exchanges else _slow_transfers(membrane, s, pending, length)
+    for account, moved in exchanged.items():
         pending[account] = pending[account] + moved  # a transfer of every step may have been here before
     total, low = {}, {}
     for k, moved in pending.items():
@@ -160,7 +182,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array, integrator
     state = State(
         v=start.v, v_low=start.v_low, states=start.states, pending=none, total=total, total_low=low, trend=trend,
         last=start.last, start=start, status=status, failed_at=failed_at, step=s.step, lag=s.lag,
-        cell=s.cell, rig=start.rig,
+        cell=s.cell, rig=start.rig, exchanged=s.exchanged,
     )  # fmt: skip
     return Carry(state, folds, folds)
 
@@ -200,6 +222,7 @@ def finish(membrane: Membrane, carry: Carry) -> Carry:
         pending=put(s.pending, {k: jnp.zeros_like(x) for k, x in s.pending.items()}),
         total=s.total, total_low=s.total_low, trend=s.trend,
         status=status, failed_at=failed_at, step=s.step, lag=s.lag, cell=s.cell, rig=snapshot.rig,
+        exchanged=s.exchanged,
     )  # fmt: skip
     return Carry(state, put(carry.folds, carry.folds_start), carry.folds_start)
 

@@ -63,9 +63,9 @@ def variables_of(membrane: Membrane, state: State, stimulus: Stimulus | None = N
 
 @functools.lru_cache(maxsize=32)
 def _paths(structure: Any) -> tuple[str, ...]:
-    """The names of :func:`_everything`, which depend on the structure of (membrane, state) alone."""
+    """The names of :func:`variables_at`, which depend on the structure of (membrane, state) alone."""
     example = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct((), np.float32)] * structure.num_leaves)
-    return tuple(jax.eval_shape(_everything, *example))
+    return tuple(jax.eval_shape(lambda m, s: variables_at(m, collocated(m, s)), *example))
 
 
 def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]:
@@ -102,7 +102,7 @@ def sample(
     known = variables_of(membrane, state)
     shown = [p for p in paths if p not in known]  # by an instrument of the rig
     if any(p not in ("v", "stimulus", *shown) for p in paths):
-        found |= _everything(membrane, state)
+        found |= variables_at(membrane, collocated(membrane, state))
     if shown or "stimulus" in paths:
         whole = lambda x: jnp.zeros_like(state.v) + x
         moment = Moment(jnp.asarray(state.step), dt, state.cell)
@@ -122,8 +122,8 @@ def _injected(membrane: Membrane, state: State, drive: Drive, dt: jax.Array) -> 
     return membrane.capacitance * ((drive.end - drive.start) / dt - still.v)
 
 
-def _everything(membrane: Membrane, state: State) -> dict[str, jax.Array]:
-    point = collocated(membrane, state)
+def variables_at(membrane: Membrane, point: Point) -> dict[str, jax.Array]:
+    """Everything that can be recorded at a point, but the stimulus."""
     env = membrane.environment(point.book)
     whole = lambda x: jnp.zeros_like(point.v) + x
     found = {"v": point.v}

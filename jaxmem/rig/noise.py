@@ -14,9 +14,10 @@ from jaxtyping import ArrayLike
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Driver, Memory, Moment
 from jaxmem.rig.extent import Extent, earliest, latest
-from jaxmem.rig.random import key_of, normal, normals
+from jaxmem.rig.random import Source
 from jaxmem.rig.stimuli import Stimulus
 
+COARSE = 0.01  # of tau: with longer steps the mean over a step needs a random number of its own
 BEFORE = np.uint32(2**32 - 1)  # the count of a draw that precedes every step
 
 
@@ -37,7 +38,7 @@ class WhiteNoise(Stimulus):
 
     def on_grid(self, dt: float) -> "WhiteOnGrid":
         return WhiteOnGrid(
-            Extent.of(self.start, self.stop, dt), self.mean, self.sd * _sqrt(self.over / dt), key_of(self.seed)
+            Extent.of(self.start, self.stop, dt), self.mean, self.sd * _sqrt(self.over / dt), Source.of(self.seed)
         )
 
     @property
@@ -58,17 +59,17 @@ class WhiteNoise(Stimulus):
 
 
 class WhiteOnGrid(Driver):
-    """White noise in steps: ``sd`` is that of the mean over one; ``key`` holds the two words of the seed."""
+    """White noise in steps: ``sd`` is that of the mean over one; with its ``source`` of random numbers."""
 
     extent: Extent
     mean: Number = parameter("uA/cm^2", "mean current density")
     sd: Any = parameter("uA/cm^2", "standard deviation of the mean over a step")
-    key: Any = None
+    source: Source = eqx.field(default_factory=lambda: Source.of(0))
 
     def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
         begin, end = self.extent.within(moment.step, v.dtype)
         share = end - begin
-        noise = normal(self.key, moment.cell, moment.step, v.dtype)
+        noise, _ = self.source.normals(moment.cell, moment.step, v.dtype)
         return Current(self.mean * share + self.sd * jnp.sqrt(share) * noise, 0.0), memory
 
 
@@ -76,7 +77,8 @@ class OrnsteinUhlenbeck(Stimulus):
     """Noise with a memory of ``tau`` ms: ``dx = (mean - x)/tau dt + sd*sqrt(2/tau) dW``, stationary from the beginning.
 
     Variance ``sd^2``, autocovariance ``sd^2*exp(-|t|/tau)``, two-sided spectral density ``2 sd^2 tau/(1 + (2 pi f tau)^2)``.
-    x at the end of a step and its mean over the step are drawn together, from their exact distribution: G. E. Uhlenbeck &
+    x at the end of a step and its mean over the step are drawn together, from their exact distribution; where dt is below
+    tau/100, the mean follows from x at both ends to 0.2 % of the variance, and its own random number is saved: G. E. Uhlenbeck &
     L. S. Ornstein (1930), Phys Rev 36:823, doi:10.1103/PhysRev.36.823; D. T. Gillespie (1996), Phys Rev E 54:2084,
     doi:10.1103/PhysRevE.54.2084.
     """
@@ -100,7 +102,7 @@ class OrnsteinUhlenbeck(Stimulus):
         rest = xp.sqrt(xp.where(small, series, 2 * z - 4 * xp.tanh(z / 2))) / z
         return OrnsteinUhlenbeckOnGrid(
             Extent.of(self.start, self.stop, dt), self.mean, self.sd, kept, fresh, lost / z, lost**2 / (z * fresh), rest,
-            key_of(self.seed),
+            Source.of(self.seed), isinstance(z, jax.core.Tracer) or bool(np.any(z >= COARSE)),
         )  # fmt: skip
 
     @property
@@ -131,17 +133,20 @@ class OrnsteinUhlenbeckOnGrid(Driver):
     held: Any = parameter("1", "what x adds to the mean over the step")
     shared: Any = parameter("1", "what the first random number adds to the mean")
     rest: Any = parameter("1", "what the second random number adds to the mean")
-    key: Any = None
+    source: Source = eqx.field(default_factory=lambda: Source.of(0))
+    coarse: bool = eqx.field(static=True, default=True)
 
     def begin(self, v: jax.Array, cell: jax.Array) -> Memory:
-        return {"noise": jnp.zeros_like(v) + normal(self.key, jnp.asarray(cell), BEFORE, v.dtype)}
+        return {"noise": jnp.zeros_like(v) + self.source.normals(jnp.asarray(cell), BEFORE, v.dtype)[0]}
 
     def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
         begin, end = self.extent.within(moment.step, v.dtype)
-        a, b = normals(self.key, moment.cell, moment.step, v.dtype)
+        a, b = self.source.normals(moment.cell, moment.step, v.dtype)
         x = memory["noise"]
         number = lambda c: jnp.asarray(c, v.dtype)
-        mean = number(self.held) * x + number(self.shared) * a + number(self.rest) * b
+        mean = number(self.held) * x + number(self.shared) * a
+        if self.coarse:
+            mean = mean + number(self.rest) * b
         after = number(self.kept) * x + number(self.fresh) * a
         return Current((self.mean + self.sd * mean) * (end - begin), 0.0), {"noise": after}
 

@@ -1,11 +1,12 @@
 """Random numbers that depend on a key and a counter alone: the same in any block, after any cut, on any device.
 
-Threefry-2x32 with 20 rounds: J. K. Salmon, M. A. Moraes, R. O. Dror & D. E. Shaw (2011), Parallel random numbers: as easy
+Threefry-2x32: J. K. Salmon, M. A. Moraes, R. O. Dror & D. E. Shaw (2011), Parallel random numbers: as easy
 as 1, 2, 3, SC'11, doi:10.1145/2063384.2063405. Plain 32-bit arithmetic, elementwise over cells, without x64.
 """
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import ArrayLike
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # Salmon et al., of four rounds each, in turns
 PARITY = 0x1BD11BDA
+ROUNDS = 13  # the fewest that pass all tests of BigCrush (Salmon et al., table 2); 20 would cost a third more
 LARGEST_SEED = 2**64
 
 
@@ -42,7 +44,7 @@ def key_of(seed: int, purpose: int = 0) -> np.ndarray:
     return np.array([int(seed) & 0xFFFFFFFF, (int(seed) >> 32) ^ purpose], np.uint32)
 
 
-def standard_normal(bits: jax.Array, dtype: Any) -> jax.Array:
+def standard_normal(bits: jax.Array, dtype: Any, root: ArrayLike = 0.5**0.5) -> jax.Array:
     """A normal number of mean 0 and variance 1 from 32 random bits.
 
     Made of the upper 23, of which float32 keeps each exactly: both precisions get one number, to rounding. None is
@@ -50,19 +52,25 @@ def standard_normal(bits: jax.Array, dtype: Any) -> jax.Array:
     """
     odd = ((bits >> np.uint32(9)) << np.uint32(1)) | np.uint32(1)
     uniform = odd.astype(jnp.int32).astype(dtype) * np.asarray(2.0**-23, dtype) - np.asarray(1.0, dtype)
-    return jax.lax.erf_inv(uniform) * np.asarray(np.sqrt(2.0), dtype)
+    return jax.lax.erf_inv(uniform) / jnp.asarray(root, dtype)
 
 
-def normals(key: ArrayLike, cell: jax.Array, step: ArrayLike, dtype: Any) -> tuple[jax.Array, jax.Array]:
-    """Two independent normal numbers for each cell in this step."""
-    words = jnp.asarray(key)
-    # behind a barrier, because XLA on a CPU would draw again for each use of a number
-    x, y = jax.lax.optimization_barrier(threefry2x32((words[0], words[1]), (cell, step)))
-    return jax.lax.optimization_barrier((standard_normal(x, dtype), standard_normal(y, dtype)))
+class Source(eqx.Module):
+    """Random numbers of one seed: ``key`` holds its two words.
 
+    ``root`` is the square root of 1/2, kept as a number so that XLA on a CPU sees a division where a random number ends:
+    what ends in one it keeps, anything else it would compute again for each use (four times slower).
+    """
 
-def normal(key: ArrayLike, cell: jax.Array, step: ArrayLike, dtype: Any) -> jax.Array:
-    """One normal number for each cell in this step: the first of :func:`normals`."""
-    words = jnp.asarray(key)
-    bits, _ = jax.lax.optimization_barrier(threefry2x32((words[0], words[1]), (cell, step)))
-    return jax.lax.optimization_barrier(standard_normal(bits, dtype))
+    key: Any
+    root: Any
+
+    @classmethod
+    def of(cls, seed: int, purpose: int = 0) -> "Source":
+        return cls(key_of(seed, purpose), np.sqrt(0.5))
+
+    def normals(self, cell: jax.Array, step: ArrayLike, dtype: Any) -> tuple[jax.Array, jax.Array]:
+        """Two independent normal numbers for each cell in this step."""
+        words = jnp.asarray(self.key)
+        x, y = threefry2x32((words[0], words[1]), (cell, step), ROUNDS)
+        return standard_normal(x, dtype, self.root), standard_normal(y, dtype, self.root)

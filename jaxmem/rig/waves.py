@@ -83,8 +83,8 @@ class Chirp(Stimulus):
     """A sine whose frequency goes from ``first`` to ``last`` (Hz) between ``start`` and ``stop``.
 
     ``sweep`` "linear": f = first + (last - first) x; "exponential": f = first*(last/first)^x, with x from 0 to 1. It
-    begins with phase 0. The mean over a step is that of a sine with the frequency in its middle: wrong by the cube of dt
-    times the rate of the sweep, 1e-6 for 0 to 100 Hz within a second at 0.025 ms.
+    begins with phase 0. The mean over a step is that of a sine with the frequency in its middle and the mean phase: of
+    the amplitude it misses less than 1e-6 where the frequency grows by 5 Hz/ms and dt is 0.13 ms.
     """
 
     amplitude: Number = parameter("uA/cm^2", "amplitude of the sine", default=0.0)
@@ -198,7 +198,8 @@ class ChirpOnGrid(Driver):
         rate = number(here.rate) + x * (
             number(here.second) + x * (number(here.third) / 2 + x * number(here.fourth) / 6)
         )
-        sine = _mean_sine(cycles, rate * (end - begin))
+        bend = number(here.second) + x * (number(here.third) + 0.5 * x * number(here.fourth))
+        sine = _mean_sine(cycles + bend * (end - begin) ** 2 / 24, rate * (end - begin))
         return Current((self.mean + self.amplitude * sine) * (end - begin), 0.0), memory
 
 

@@ -1,34 +1,15 @@
-"""From [stimulus] and [output] of an experiment file to a stimulus and records, noting all that is wrong."""
+"""From [output] of an experiment file to records, noting all that is wrong; what a stimulus does to charges."""
 
 from typing import Any
 
 import numpy as np
 
-from jaxmem import units
 from jaxmem.engine.records import GROUPS, Record, expand, steps_between, variables_of
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import path_error
-from jaxmem.rig.stimuli import ConstantCurrent, StepCurrent, Stimulus
+from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import tables
 from jaxmem.study.problems import Problems
-
-
-def stimulus(table: tables.StimulusTable, membrane: Membrane, duration: float, problems: Problems) -> Stimulus | None:
-    if table.kind == "none":
-        return None
-    amplitude = 0.0
-    with problems.at("stimulus", "amplitude"):
-        amplitude = units.parse_quantity(
-            table.amplitude, "uA/cm^2", area=membrane.geometry.area, capacitance=membrane.capacitance
-        )
-    with problems.at("stimulus", "carrier"):
-        membrane.carried_by(table.carrier)
-    if table.kind == "constant":
-        return ConstantCurrent(amplitude=amplitude, carrier=table.carrier)
-    assert table.start is not None and table.stop is not None, "a step has both"
-    if table.start >= duration:
-        problems.add(("stimulus", "start"), f"found {table.start:g} ms, but the run ends at {duration:g} ms")
-    return StepCurrent(amplitude=amplitude, start=table.start, stop=table.stop, carrier=table.carrier)
 
 
 def imbalance(stimulus: Stimulus, membrane: Membrane, duration: float) -> str | None:
@@ -42,14 +23,23 @@ def imbalance(stimulus: Stimulus, membrane: Membrane, duration: float) -> str | 
     charge = np.max(np.abs(np.asarray(stimulus.charge_density))) * max(stop - start, 0.0)  # nC/cm^2
     per_charge = membrane.per_charge(pools[0], "inside") * membrane.species[pools[0]].valence
     change = float(np.max(charge * np.abs(np.asarray(per_charge))))
+    if stimulus.readings:  # a clamp: what it will inject is not known beforehand
+        return (
+            'what the clamp injects is carried by no ion, so the charges inside drift apart; carrier = "k" mends that'
+        )
     text = f"the stimulus is carried by no ion, so the charges inside will miss up to {change:.3g} mM"
     return f'{text}; carrier = "k" under [stimulus] mends that'
 
 
 def records(
-    table: tables.OutputTable, membrane: Membrane, cells: int, dt: float, problems: Problems
+    table: tables.OutputTable,
+    membrane: Membrane,
+    cells: int,
+    dt: float,
+    problems: Problems,
+    stimulus: Stimulus | None = None,
 ) -> tuple[Record, ...]:
-    known = variables_of(membrane, membrane.initial_state()) | {"stimulus": ("uA/cm^2", "")}
+    known = variables_of(membrane, membrane.initial_state(), stimulus)
     found: list[Record] = []
     names: dict[str, int] = {}
     for i, raw in enumerate(table.traces):

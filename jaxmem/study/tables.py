@@ -140,39 +140,21 @@ class InitialTable(Table):
     v: Voltage | None = None
 
 
-class StimulusTable(Table):
-    kind: Literal["none", "constant", "step"] = Field(description="'none', 'constant' or 'step'")
-    amplitude: Written | None = None
-    start: Time | None = Field(default=None, ge=0)
-    stop: Time | None = Field(default=None, ge=0)
-    carrier: str | None = None
-
-    @model_validator(mode="after")
-    def _belongs(self) -> "StimulusTable":
-        given = self.model_fields_set - {"kind"}
-        allowed = {
-            "none": set(),
-            "constant": {"amplitude", "carrier"},
-            "step": {"amplitude", "carrier", "start", "stop"},
-        }
-        if odd := sorted(given - allowed[self.kind]):
-            raise ValueError(f"a stimulus of kind {self.kind!r} has no {' and no '.join(odd)}")
-        if self.kind != "none" and self.amplitude is None:
-            raise ValueError('the amplitude is missing, for example amplitude = "50 pA" or "10 uA/cm^2"')
-        if self.kind == "step":
-            if self.start is None or self.stop is None:
-                raise ValueError("a step needs start and stop")
-            if self.stop <= self.start:
-                raise ValueError(
-                    f"a step stops after it starts; found start {self.start:g} ms and stop {self.stop:g} ms"
-                )
-        return self
-
-
 class RunTable(Table):
     duration: Time = Field(gt=0, description="how long to simulate (ms)")
     dt: Time = Field(default=0.025, gt=0)
     precision: Literal["float32", "float64"] = "float32"
+    integrator: Literal["staggered", "rk4", "rush_larsen", "adaptive"] = "staggered"
+    rtol: Plain | None = Field(default=None, gt=0, le=1e-2)
+    atol: Plain | None = Field(default=None, gt=0, le=1e-2)
+
+    @model_validator(mode="after")
+    def _belongs(self) -> "RunTable":
+        if self.integrator != "adaptive" and (odd := sorted(self.model_fields_set & {"rtol", "atol"})):
+            raise ValueError(
+                f'{" and ".join(odd)} belong to integrator = "adaptive"; found {self.integrator!r}, whose steps are all dt'
+            )
+        return self
 
 
 class SpreadTable(Table):
@@ -201,9 +183,11 @@ class ExperimentTable(Table):
     stimulus: Any = {"kind": "none"}
     run: Any = Field(description="the table with duration and dt")
     output: Any = {}
+    schedule: Any = []  # read by changes_table
+    drug: Any = []
 
 
 SECTIONS: dict[str, type[Table]] = {
-    "membrane": MembraneTable, "population": PopulationTable, "initial": InitialTable, "stimulus": StimulusTable,
+    "membrane": MembraneTable, "population": PopulationTable, "initial": InitialTable,
     "run": RunTable, "output": OutputTable,
 }  # fmt: skip
