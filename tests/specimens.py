@@ -10,14 +10,8 @@ import jaxmem as jm
 from jaxmem.membrane.parameters import map_declared
 
 CELLS = 100_000
-SINGULAR = (
-    -40.0,
-    -55.0,
-    0.0,
-    -65.0,
-    -35.0,
-    -34.0,
-)  # mV: 0/0 in rates of 1952, of 1996 and in GHK; others where exponentials are 1
+# mV: 0/0 in rates of 1952, of 1996 and in GHK; others where exponentials are 1
+SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0, -34.0)
 SHIFTED = (13.0, 15.0, 17.0, 40.0)  # mV above v_t: the same of Traub and Miles
 V_T = -55.0
 
