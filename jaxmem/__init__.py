@@ -50,6 +50,8 @@ _HOME = {
     "Status": "jaxmem.membrane.state",
     "TraubMilesPotassium": "jaxmem.membrane.channels",
     "TraubMilesSodium": "jaxmem.membrane.channels",
+    "WangBuzsakiPotassium": "jaxmem.membrane.fast_spiking",
+    "WangBuzsakiSodium": "jaxmem.membrane.fast_spiking",
     "concatenate": "jaxmem.membrane.parameters",
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
@@ -148,6 +150,8 @@ if TYPE_CHECKING:
     from jaxmem.membrane.channels import TraubMilesSodium as TraubMilesSodium
     from jaxmem.membrane.check import MembraneError as MembraneError
     from jaxmem.membrane.environment import Environment as Environment
+    from jaxmem.membrane.fast_spiking import WangBuzsakiPotassium as WangBuzsakiPotassium
+    from jaxmem.membrane.fast_spiking import WangBuzsakiSodium as WangBuzsakiSodium
     from jaxmem.membrane.geometry import AreaVolume as AreaVolume
     from jaxmem.membrane.geometry import Cylinder as Cylinder
     from jaxmem.membrane.geometry import Sphere as Sphere

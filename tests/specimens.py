@@ -10,7 +10,8 @@ import jaxmem as jm
 from jaxmem.membrane.parameters import map_declared
 
 CELLS = 100_000
-SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0)  # mV: 0/0 in rates of 1952 and in GHK; others where exponentials are 1
+# mV: 0/0 in rates of 1952, of 1996 and in GHK; others where exponentials are 1
+SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0, -34.0)
 SHIFTED = (13.0, 15.0, 17.0, 40.0)  # mV above v_t: the same of Traub and Miles
 V_T = -55.0
 
@@ -26,6 +27,8 @@ MECHANISMS = {
     "hh_potassium_fixed": jm.HodgkinHuxleyPotassium(e=-77.0),
     "tm_sodium": jm.TraubMilesSodium(v_t=V_T),
     "tm_potassium": jm.TraubMilesPotassium(v_t=V_T, e=-90.0),
+    "wb_sodium": jm.WangBuzsakiSodium(),
+    "wb_potassium": jm.WangBuzsakiPotassium(e=-90.0),
     "hh_sodium_shifted": jm.HodgkinHuxleySodium(v_shift=-15.0),  # singular where others are
     "tm_potassium_shifted": jm.TraubMilesPotassium(v_t=V_T, v_shift=2.0),
     "bath": jm.BathExchange("k", tau=500.0, level=3.0),

@@ -5,7 +5,8 @@ import pytest
 
 import jaxmem as jm
 
-FIRING = {"hodgkin_huxley_1952": 10.0, "pumped_neuron": 2.85, "textbook_neuron": 3.0, "pump_leak": 0.4, "pump_leak_ghk": 0.1}
+FIRING = {"hodgkin_huxley_1952": 10.0, "pumped_neuron": 2.85, "textbook_neuron": 3.0, "pump_leak": 0.4, "pump_leak_ghk": 0.1,
+          "wang_buzsaki_1996": 1.0}  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])

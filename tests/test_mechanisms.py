@@ -59,7 +59,9 @@ def assert_slopes(membrane: jm.Membrane, precision: str) -> None:
     wrong = {}
     for path, (value, slope) in told.items():
         assert value.dtype == slope.dtype == v.dtype and np.isfinite(value).all()
-        error = relative(slope, true[path], floor=1e-3 * float(abs(true[path]).max()))
+        # where a slope passes through 0, what is left is a few ulp of what cancels
+        floor = 1e-3 if precision == "float64" else 1e-2
+        error = relative(slope, true[path], floor=floor * float(abs(true[path]).max()))
         if not error < (1e-12 if precision == "float64" else 1e-4):
             wrong[path] = error
     assert wrong == {}

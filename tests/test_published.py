@@ -70,7 +70,7 @@ def test_pump_leak_is_the_classroom_cell() -> None:
     assert float(solved["pump.i_max"].value) == pytest.approx(values["pump.i_max"], rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [n for n in jm.presets.names() if n != "hodgkin_huxley_1952"])
+@pytest.mark.parametrize("name", [n for n in jm.presets.names() if "pump" in jm.presets.get(n).mechanisms])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_pumped_presets_stand_still_for_ten_minutes(name: str, precision: str) -> None:
     cell = jm.presets.get(name)
@@ -112,3 +112,35 @@ def test_pumped_neuron_fires_from_its_rheobase_without_a_jump() -> None:
     assert amplitude[first] == pytest.approx(1.75, abs=0.26)
     assert 0 < rate[first] < 25.0  # type I: begins slowly
     assert np.all(np.diff(rate[first:]) > 0)
+
+
+def test_interneuron_is_wangs_and_buzsakis() -> None:
+    """The equations as public code has them (ModelDB 26997), at a point."""
+    cell = jm.presets.wang_buzsaki_1996()
+    v, h, n = -43.21, 0.27, 0.58
+    start = cell.initial_state(v, {"sodium": {"h": h}, "potassium": {"n": n}})
+    change = cell.derivative(jm.Point(start.v, start.states, start.book), jm.Current(1.5, 0.0))
+    am, bm = 0.1 * (v + 35) / (1 - np.exp(-0.1 * (v + 35))), 4 * np.exp(-(v + 60) / 18)
+    ah, bh = 0.07 * np.exp(-(v + 58) / 20), 1 / (np.exp(-0.1 * (v + 28)) + 1)
+    an, bn = 0.01 * (v + 34) / (1 - np.exp(-0.1 * (v + 34))), 0.125 * np.exp(-(v + 44) / 80)
+    m = am / (am + bm)
+    ionic = 35 * m**3 * h * (v - 55) + 9 * n**4 * (v + 90) + 0.1 * (v + 65)
+    assert change.v == pytest.approx(1.5 - ionic, rel=1e-13)
+    assert change.states["sodium"]["h"] == pytest.approx(5 * (ah * (1 - h) - bh * h), rel=1e-12)
+    assert change.states["potassium"]["n"] == pytest.approx(5 * (an * (1 - n) - bn * n), rel=1e-12)
+
+
+def test_interneuron_fires_as_slowly_as_one_likes() -> None:
+    """The squared rate grows linearly from nothing at threshold (a saddle-node on the cycle), 0.16 uA/cm^2."""
+    amplitude = np.array([0.155, 0.162, 0.166, 1.0])
+    run = jm.simulate(
+        jm.presets.wang_buzsaki_1996(),
+        1500.0,
+        stimulus=jm.ConstantCurrent(amplitude=amplitude),
+        measures=["isi_mean", "spike_count"],
+    )
+    rate = 1e3 / run.measures["isi_mean"]
+    assert run.measures["spike_count"][0] == 0 and 1.0 < rate[1] < 2.0
+    onset = amplitude[1] - rate[1] ** 2 * (amplitude[2] - amplitude[1]) / (rate[2] ** 2 - rate[1] ** 2)
+    assert onset == pytest.approx(0.160, abs=0.001)
+    assert rate[3] == pytest.approx(60, abs=2)  # Hz

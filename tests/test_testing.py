@@ -21,6 +21,8 @@ ONE_OF_EACH = (
     "hh_potassium",
     "tm_sodium",
     "tm_potassium",
+    "wb_sodium",
+    "wb_potassium",
     "pump_voltage_atp",
 )
 QUICK = ("ghk_calcium", "hh_sodium")

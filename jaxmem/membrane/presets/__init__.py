@@ -9,9 +9,11 @@ from jaxmem.membrane.presets.hodgkin_huxley_1952 import hodgkin_huxley_1952
 from jaxmem.membrane.presets.pump_leak import pump_leak, pump_leak_ghk
 from jaxmem.membrane.presets.pumped_neuron import pumped_neuron
 from jaxmem.membrane.presets.textbook_neuron import textbook_neuron
+from jaxmem.membrane.presets.wang_buzsaki_1996 import wang_buzsaki_1996
 
 _PRESETS: dict[str, Callable[[], Membrane]] = {
-    f.__name__: f for f in (hodgkin_huxley_1952, pump_leak, pump_leak_ghk, pumped_neuron, textbook_neuron)
+    f.__name__: f
+    for f in (hodgkin_huxley_1952, pump_leak, pump_leak_ghk, pumped_neuron, textbook_neuron, wang_buzsaki_1996)
 }
 
 
