@@ -23,6 +23,7 @@ _MODULES = {
 _HOME = {
     # what is simulated
     "AreaVolume": "jaxmem.membrane.geometry",
+    "BathExchange": "jaxmem.membrane.bath",
     "Current": "jaxmem.membrane.mechanism",
     "Cylinder": "jaxmem.membrane.geometry",
     "Environment": "jaxmem.membrane.environment",
@@ -53,13 +54,26 @@ _HOME = {
     "impermeant": "jaxmem.membrane.species",
     "parameter": "jaxmem.membrane.mechanism",
     # what is done to it
+    "Chirp": "jaxmem.rig.waves",
+    "ConductanceClamp": "jaxmem.rig.conductance",
     "ConstantCurrent": "jaxmem.rig.stimuli",
+    "CurrentCourse": "jaxmem.rig.courses",
     "Drug": "jaxmem.rig.schedules",
+    "occupancy": "jaxmem.rig.schedules",
+    "OrnsteinUhlenbeck": "jaxmem.rig.noise",
+    "PulseTrain": "jaxmem.rig.pulses",
+    "Ramp": "jaxmem.rig.courses",
     "Schedule": "jaxmem.rig.schedules",
+    "Sinusoid": "jaxmem.rig.waves",
     "StepCurrent": "jaxmem.rig.stimuli",
     "Stimulus": "jaxmem.rig.stimuli",
+    "Sum": "jaxmem.rig.sums",
     "TimeCourse": "jaxmem.rig.timecourse",
+    "VoltageClamp": "jaxmem.rig.clamp",
+    "Waveform": "jaxmem.rig.waveform",
+    "WhiteNoise": "jaxmem.rig.noise",
     # how it is advanced
+    "Adaptive": "jaxmem.engine.adaptive",
     "Audit": "jaxmem.engine.audit",
     "Checkpoint": "jaxmem.engine.checkpoint",
     "Execution": "jaxmem.engine.request",
@@ -74,6 +88,7 @@ _HOME = {
     "Simulation": "jaxmem.engine.simulation",
     "integrate": "jaxmem.engine.integrate",
     "measure_trace": "jaxmem.engine.measures.traces",
+    "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "RestingState": "jaxmem.analysis.resting",
@@ -97,6 +112,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
     from jaxmem.engine import measures as measures
+    from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
     from jaxmem.engine.checkpoint import Checkpoint as Checkpoint
     from jaxmem.engine.integrate import Run as Run
@@ -108,11 +124,13 @@ if TYPE_CHECKING:
     from jaxmem.engine.measures.traces import measure_trace as measure_trace
     from jaxmem.engine.records import Record as Record
     from jaxmem.engine.request import Execution as Execution
+    from jaxmem.engine.richardson import richardson as richardson
     from jaxmem.engine.runge_kutta import RungeKutta4 as RungeKutta4
     from jaxmem.engine.rush_larsen import RushLarsen as RushLarsen
     from jaxmem.engine.simulate import simulate as simulate
     from jaxmem.engine.simulation import Simulation as Simulation
     from jaxmem.membrane import presets as presets
+    from jaxmem.membrane.bath import BathExchange as BathExchange
     from jaxmem.membrane.channel_states import HodgkinHuxleyPotassiumStates as HodgkinHuxleyPotassiumStates
     from jaxmem.membrane.channel_states import HodgkinHuxleySodiumStates as HodgkinHuxleySodiumStates
     from jaxmem.membrane.channels import GHKLeak as GHKLeak
@@ -143,12 +161,24 @@ if TYPE_CHECKING:
     from jaxmem.membrane.state import Point as Point
     from jaxmem.membrane.state import State as State
     from jaxmem.membrane.state import Status as Status
+    from jaxmem.rig.clamp import VoltageClamp as VoltageClamp
+    from jaxmem.rig.conductance import ConductanceClamp as ConductanceClamp
+    from jaxmem.rig.courses import CurrentCourse as CurrentCourse
+    from jaxmem.rig.courses import Ramp as Ramp
+    from jaxmem.rig.noise import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from jaxmem.rig.noise import WhiteNoise as WhiteNoise
+    from jaxmem.rig.pulses import PulseTrain as PulseTrain
     from jaxmem.rig.schedules import Drug as Drug
     from jaxmem.rig.schedules import Schedule as Schedule
+    from jaxmem.rig.schedules import occupancy as occupancy
     from jaxmem.rig.stimuli import ConstantCurrent as ConstantCurrent
     from jaxmem.rig.stimuli import StepCurrent as StepCurrent
     from jaxmem.rig.stimuli import Stimulus as Stimulus
+    from jaxmem.rig.sums import Sum as Sum
     from jaxmem.rig.timecourse import TimeCourse as TimeCourse
+    from jaxmem.rig.waveform import Waveform as Waveform
+    from jaxmem.rig.waves import Chirp as Chirp
+    from jaxmem.rig.waves import Sinusoid as Sinusoid
     from jaxmem.study import experiment as experiment
     from jaxmem.study.experiment import Experiment as Experiment
     from jaxmem.study.findings import Findings as Findings

@@ -78,7 +78,7 @@ def everything(membrane: jm.Membrane, v: jax.Array, states: dict, e_used: bool =
         for ion, c in mechanism.fluxes(v, states[name], env).items():
             found |= {f"{name}.{ion}.value": c.value, f"{name}.{ion}.slope": c.slope}
     if e_used:
-        book = {name: jnp.zeros_like(v) for name in [*membrane.species, "electrode"]}
+        book = {name: jnp.zeros_like(v) for name in membrane.initial_state(v).book}
         change = membrane.derivative(jm.Point(v, states, book), jm.Current(jnp.ones_like(v), 0.0))
         found |= {"dv/dt": change.v} | {f"d{k}/dt": x for k, x in change.book.items()}
     return {k: jnp.zeros_like(v) + x for k, x in found.items()}

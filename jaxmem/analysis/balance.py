@@ -50,7 +50,9 @@ def balance(membrane: Membrane, v: ArrayLike = -70.0, solve_for: Sequence[str] |
     for path, a in found.items():
         if not np.all(np.isfinite(a)) or np.any(a < 0):
             worst = np.nanmin(a)
-            raise ValueError(f"no cell can stand still at {np.asarray(v).flat[0]:g} mV: {path} would have to be {worst:g}")
+            raise ValueError(
+                f"no cell can stand still at {np.asarray(v).flat[0]:g} mV: {path} would have to be {worst:g}"
+            )
     if "cl.inside" in found and "other" in membrane.species:
         other = membrane.species["other"]
         found["other.inside"] = np.asarray(

@@ -7,11 +7,16 @@ import jax
 import numpy as np
 from rich.markup import escape
 
-from jaxmem import report
+from jaxmem import report, units
 from jaxmem.cli.terminal import duration, size
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.integrators import Integrator
 from jaxmem.engine.records import expand, steps_between, variables_of
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate
+from jaxmem.membrane.parameters import declared
+from jaxmem.rig.stimuli import ConstantCurrent, StepCurrent, Stimulus
+from jaxmem.rig.sums import Sum
 from jaxmem.study.experiment import Experiment
 
 TRIAL_CELLS, TRIAL_STEPS = 512, 2000
@@ -32,8 +37,10 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
         if plan.initial == "steady"
         else "as given, gates steady at that voltage",
         "stimulus": _stimulus(plan),
+        "changed in time": escape("; ".join(change.told for change in plan.changes)) or "nothing",
         "cells": f"{plan.cells:,} (seed {plan.seed})",
         "steps": f"{plan.steps:,} of {plan.dt:g} ms: {plan.duration:g} ms in {plan.precision}",
+        "integrator": _integrator(plan.integrator),
         "cell-steps": report.many(total),
         "measures": ", ".join(plan.measures) or "none",
     }
@@ -47,9 +54,18 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
     return told
 
 
+def _integrator(method: Integrator) -> str:
+    if isinstance(method, Adaptive):
+        return (
+            f"Adaptive, to {method.rtol:g} (relative) and {method.atol:g} (absolute); dt is the grid of samples alone"
+        )
+    return type(method).__name__
+
+
 def _range(path: str, plan: Experiment) -> str:
     owner, field = (plan.stimulus, path.removeprefix("stimulus.")) if path.startswith("stimulus.") else (None, "")
-    values = getattr(owner, field) if owner is not None else plan.membrane.parameters()[path].value
+    numbers = {p: x for p, x, _ in declared(owner)}
+    values = numbers[field] if owner is not None else plan.membrane.parameters()[path].value
     low, high = np.quantile(np.asarray(values), (0.05, 0.95))
     return f"{path} ({low:.3g} … {high:.3g})"
 
@@ -63,6 +79,8 @@ def _stimulus(plan: Experiment) -> str:
     s = plan.stimulus
     if s is None:
         return "none"
+    if not isinstance(s, ConstantCurrent | StepCurrent):
+        return _parts(s)
     amplitude = np.asarray(s.charge_density, float)
     size_of = (
         f"{amplitude.min():.4g}"
@@ -78,6 +96,18 @@ def _stimulus(plan: Experiment) -> str:
     return f"{size_of} µA/cm² {when}, carried by {carrier if carrier != 'none' else 'no ion'}"
 
 
+def _parts(s: Stimulus) -> str:
+    """What a stimulus is, with its numbers."""
+    if isinstance(s, Sum):
+        return " + ".join(map(_parts, s.parts))
+    told = []
+    for path, x, d in declared(s):
+        low, high = np.min(np.asarray(x, float)), np.max(np.asarray(x, float))
+        size_of = f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}"
+        told.append(f"{path} {size_of} {units.pretty(d.unit)}".strip())
+    return f"{type(s).__name__}: {', '.join(told)}"
+
+
 def _memory(plan: Experiment) -> tuple[int, int, list[str]]:
     """Bytes of states and of traces, and each record in words."""
     one = plan.part(np.arange(1)).membrane
@@ -85,7 +115,7 @@ def _memory(plan: Experiment) -> tuple[int, int, list[str]]:
     width = 4 if plan.precision == "float32" else 8
     numbers = len(jax.tree.leaves(state)) + len(plan.measures)
     states = 4 * numbers * width * plan.cells  # before, after, and on their way in and out
-    known, traces, told = variables_of(one, state) | {"stimulus": ("", "")}, 0, []
+    known, traces, told = variables_of(one, state, plan.stimulus), 0, []
     for record in plan.records:
         variables = len(expand(record.paths, known))
         cells = plan.cells if record.cells is None else len(record.cells)

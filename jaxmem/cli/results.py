@@ -81,6 +81,8 @@ def _head(found: FileSummary) -> dict[str, str]:
         "books": f"charge closes to {found.audit_charge:.1e} of what moved, amounts to {found.audit_mass:.1e}",
     }
     told |= {name: ", ".join(f"{n:,} {word}" for word, n in counts.items()) for name, counts in found.labels.items()}
+    if found.changes:
+        told["changed in time"] = escape("; ".join(found.changes))
     if found.preset:
         told["membrane"] = found.preset
     if found.experiment:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmem.engine.adaptive import Adaptive
 from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.interval import begin, differentiable_hop, finish, prepared, refresh_steps
 from jaxmem.engine.measures import Measure
@@ -65,10 +66,15 @@ def integrate(
     check_changes(membrane, protocol.changes)
     on_grid = protocol.on_grid(dt)
     method = Staggered() if integrator is None else integrator
-    state = prepared(membrane, state, on_grid, method)
+    if isinstance(method, Adaptive):
+        raise ValueError(
+            "integrate() is to be differentiated, and Adaptive is not: its steps depend on the numbers. Choose an integrator "
+            "of fixed steps (Staggered, RungeKutta4, RushLarsen), or simulate() where no derivative is wanted"
+        )
+    state = prepared(membrane, state, on_grid, method, refresh, dt)
     folded = dict(measures or {})
     wanted = (record,) if isinstance(record, str) else tuple(record)
-    paths = tuple(expand(wanted, variables_of(membrane, state))) if wanted else ()
+    paths = tuple(expand(wanted, variables_of(membrane, state, protocol.stimulus))) if wanted else ()
     count = math.gcd(math.gcd(every, refresh), first_step % refresh)
     advance = differentiable_hop(folded, refresh, count, method)
     h = jnp.asarray(dt, state.v.dtype)

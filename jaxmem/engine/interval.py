@@ -56,15 +56,36 @@ def collocated(membrane: Membrane, state: State) -> Point:
     return Point(state.v, advance_states(membrane, state.v, state.states, env, state.lag, draws), state.book)
 
 
-def prepared(membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator) -> State:
-    """The state as this integrator and stimulus want it: gates collocated where they are not to lag, memory begun."""
+def prepared(
+    membrane: Membrane, state: State, protocol: ProtocolOnGrid, integrator: Integrator, refresh: int, dt: ArrayLike
+) -> State:
+    """The state as this integrator and stimulus want it: gates collocated where they are not to lag, memory begun.
+
+    In the middle of an interval, transfers made so far enter the book or leave it, as the integrator makes them along the
+    way or at the interval's end: without that a hand-over would lose them or count them twice.
+    """
     rig = protocol.driver.begin(jnp.asarray(state.v), state.cell)
     if set(rig) != set(state.rig):
         state = eqx.tree_at(lambda s: (s.rig, s.start.rig), state, (rig, rig))
+    if state.exchanged != integrator.exchanges:
+        passed = jnp.asarray((state.step % refresh) * dt, state.v.dtype)
+        pending, sign = dict(state.pending), 1 if integrator.exchanges else -1
+        for account, moved in _slow_transfers(membrane, state, pending, passed).items():
+            pending[account] = pending[account] + sign * moved
+        state = State(**{**vars(state), "pending": pending, "exchanged": integrator.exchanges})
     if integrator.lagging:
         return state
     there = protocol.at(membrane, state.step, state.v)
     return eqx.tree_at(lambda s: (s.states, s.lag), state, (collocated(there, state).states, jnp.zeros_like(state.lag)))
+
+
+def _slow_transfers(membrane: Membrane, s: State, pending: Accounts, length: ArrayLike) -> Accounts:
+    """What transfers of the pools that are refreshed at intervals brought since the interval began."""
+    base = s.book_at_start
+    env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
+    edges = membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
+    slow = [e for e in edges if not touches(e, membrane.every_step)]
+    return transferred(membrane, slow, base, pending, length)
 
 
 def hop(
@@ -137,12 +158,9 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array, integrator
 
     A cell that is not finite or has less than nothing of an ion goes back to the interval's start and stays there.
     """
-    s, small, base = carry.state, membrane.every_step, carry.state.book_at_start
-    pending = dict(s.pending)
-    env = membrane.environment({k: base[k] + 0.5 * pending[k] for k in base})
-    edges = [] if integrator.exchanges else membrane.transfers(0.5 * (s.v + s.start.v), s.states, env)
-    slow = [e for e in edges if not touches(e, small)]
-    for account, moved in transferred(membrane, slow, base, pending, length).items():
+    s, pending = carry.state, dict(carry.state.pending)
+    exchanged = {} if integrator.exchanges else _slow_transfers(membrane, s, pending, length)
+    for account, moved in exchanged.items():
         pending[account] = pending[account] + moved  # a transfer of every step may have been here before
     total, low = {}, {}
     for k, moved in pending.items():
@@ -160,7 +178,7 @@ def _close_books(membrane: Membrane, carry: Carry, length: jax.Array, integrator
     state = State(
         v=start.v, v_low=start.v_low, states=start.states, pending=none, total=total, total_low=low, trend=trend,
         last=start.last, start=start, status=status, failed_at=failed_at, step=s.step, lag=s.lag,
-        cell=s.cell, rig=start.rig,
+        cell=s.cell, rig=start.rig, exchanged=s.exchanged,
     )  # fmt: skip
     return Carry(state, folds, folds)
 
@@ -200,6 +218,7 @@ def finish(membrane: Membrane, carry: Carry) -> Carry:
         pending=put(s.pending, {k: jnp.zeros_like(x) for k, x in s.pending.items()}),
         total=s.total, total_low=s.total_low, trend=s.trend,
         status=status, failed_at=failed_at, step=s.step, lag=s.lag, cell=s.cell, rig=snapshot.rig,
+        exchanged=s.exchanged,
     )  # fmt: skip
     return Carry(state, put(carry.folds, carry.folds_start), carry.folds_start)
 

@@ -20,6 +20,7 @@ from jaxmem.membrane.parameters import path_error
 from jaxmem.membrane.state import Point, State
 from jaxmem.rig.drive import Drive, Moment, Voltage
 from jaxmem.rig.protocol import ProtocolOnGrid
+from jaxmem.rig.stimuli import Stimulus
 
 GROUPS = ("states", "concentrations", "reversals", "currents")
 
@@ -41,8 +42,8 @@ class Record:
         return (self.variables,) if isinstance(self.variables, str) else tuple(self.variables)
 
 
-def variables_of(membrane: Membrane, state: State) -> dict[str, tuple[str, str]]:
-    """Every variable that can be recorded: path -> (unit, long name)."""
+def variables_of(membrane: Membrane, state: State, stimulus: Stimulus | None = None) -> dict[str, tuple[str, str]]:
+    """Every variable that can be recorded, also of this stimulus: path -> (unit, long name)."""
     shapes = _paths(jax.tree.structure((membrane, state)))
     told = {"v": ("mV", "membrane potential"), "stimulus": ("uA/cm^2", "stimulus current density")}
     for path in shapes:
@@ -57,14 +58,14 @@ def variables_of(membrane: Membrane, state: State) -> dict[str, tuple[str, str]]
             told[path] = ("uA/cm^2", f"current of {name} carried by {what[2:]}, outward positive")
         elif path != "v":
             told[path] = ("1", f"state {what} of {name}")
-    return told
+    return told if stimulus is None else told | stimulus.readings
 
 
 @functools.lru_cache(maxsize=32)
 def _paths(structure: Any) -> tuple[str, ...]:
-    """The names of :func:`_everything`, which depend on the structure of (membrane, state) alone."""
+    """The names of :func:`variables_at`, which depend on the structure of (membrane, state) alone."""
     example = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct((), np.float32)] * structure.num_leaves)
-    return tuple(jax.eval_shape(_everything, *example))
+    return tuple(jax.eval_shape(lambda m, s: variables_at(m, collocated(m, s)), *example))
 
 
 def expand(paths: Sequence[str], known: dict[str, tuple[str, str]]) -> list[str]:
@@ -98,12 +99,17 @@ def sample(
         return {}
     membrane = protocol.at(membrane, jnp.asarray(state.step), state.v)
     found = {"v": state.v}
-    if any(p not in ("v", "stimulus") for p in paths):
-        found |= _everything(membrane, state)
-    if "stimulus" in paths:
+    known = variables_of(membrane, state)
+    shown = [p for p in paths if p not in known]  # by an instrument of the rig
+    if any(p not in ("v", "stimulus", *shown) for p in paths):
+        found |= variables_at(membrane, collocated(membrane, state))
+    if shown or "stimulus" in paths:
+        whole = lambda x: jnp.zeros_like(state.v) + x
         moment = Moment(jnp.asarray(state.step), dt, state.cell)
         drive, _ = protocol.driver.drive(moment, state.v, state.rig)
-        found["stimulus"] = jnp.zeros_like(state.v) + _injected(membrane, state, drive, dt)
+        found["stimulus"] = whole(_injected(membrane, state, drive, dt))
+        read = protocol.driver.readings(moment, state.v, state.rig, found["stimulus"]) if shown else {}
+        found |= {name: whole(x) for name, x in read.items()}
     return {path: found[path] for path in paths}
 
 
@@ -116,8 +122,8 @@ def _injected(membrane: Membrane, state: State, drive: Drive, dt: jax.Array) -> 
     return membrane.capacitance * ((drive.end - drive.start) / dt - still.v)
 
 
-def _everything(membrane: Membrane, state: State) -> dict[str, jax.Array]:
-    point = collocated(membrane, state)
+def variables_at(membrane: Membrane, point: Point) -> dict[str, jax.Array]:
+    """Everything that can be recorded at a point, but the stimulus."""
     env = membrane.environment(point.book)
     whole = lambda x: jnp.zeros_like(point.v) + x
     found = {"v": point.v}

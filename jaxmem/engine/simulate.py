@@ -10,6 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.adaptive_measures import watched
+from jaxmem.engine.adaptive_run import AdaptiveRun
 from jaxmem.engine.audit import audit, charge_moved
 from jaxmem.engine.checkpoint import Checkpoint, identity
 from jaxmem.engine.integrators import Integrator, Staggered
@@ -89,15 +92,26 @@ def simulate(
             raise ValueError(
                 f"{first + steps} steps are more than the step counter holds ({LAST_STEP}); take a larger dt"
             )
-        known = variables_of(membrane, state) | {"stimulus": ("uA/cm^2", "stimulus current density")}
+        known = variables_of(membrane, state, protocol.stimulus)
         records = look_up_records([record] if isinstance(record, Record) else list(record), known, n, dt)
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
-        folded = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
+        folded: Any = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
-        state = jax.tree.map(np.asarray, prepared(membrane, state, on_grid, method))
+        ready = prepared(membrane, state, on_grid, method, refresh_steps(dt), dt)
+        state = jax.tree.map(np.asarray, ready)
+        span = (dtype, dt)
+        if isinstance(method, Adaptive):
+            if checkpoint is not None:
+                raise ValueError(
+                    "checkpoints go with integrators of fixed steps; an adaptive run is short, leave them out"
+                )
+            folded = watched(folded, plan)
 
         def make(start: State | Carry, end: int) -> PopulationRun:
-            return PopulationRun(membrane, on_grid, start, folded, records, dtype, dt, end, device, execution, method)
+            if isinstance(method, Adaptive):
+                assert isinstance(start, State), "there are no checkpoints to go on from"
+                return AdaptiveRun(membrane, protocol, start, folded, records, *span, end, device, execution, method)
+            return PopulationRun(membrane, on_grid, start, folded, records, *span, end, device, execution, method)
 
         mine = "" if checkpoint is None else identity(
             membrane, protocol, state, folded, [(r.prefix, r.paths, r.every, r.cells) for r in records],
@@ -114,7 +128,7 @@ def simulate(
     measured = _results(folded, run.folds, result, np.asarray(final.status) != Status.OK)
     drop = (lambda x: x[..., 0] if np.ndim(x) else x) if single else (lambda x: x)
     closed = audit(membrane, state, final)
-    traces = run.traces(known, dt, refresh_steps(dt))
+    traces = run.traces(known, dt)
     run.close(checkpoint is not None and checkpoint.keep)
     state_out = lambda s: jax.tree.map(lambda x: jnp.asarray(drop(x)), s)
     return Simulation(
@@ -152,9 +166,7 @@ def _concentrations(membrane: Membrane, state: State) -> dict[str, np.ndarray]:
     return found
 
 
-def _results(
-    measures: dict[str, Measure], folds: dict[str, Any], run: Result, failed: np.ndarray
-) -> dict[str, Measured]:
+def _results(measures: dict[str, Any], folds: dict[str, Any], run: Result, failed: np.ndarray) -> dict[str, Measured]:
     found = {}
     for name, measure in measures.items():
         values = measure.result(folds.get(name), run)

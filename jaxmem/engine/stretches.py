@@ -38,13 +38,14 @@ class Stretches:
         self.checkpoints = None if checkpoint is None else Checkpoints(checkpoint, identity)
         self.samples: dict[tuple[str, str], np.ndarray] = {}
         self.folds: dict[str, Any] = {}
-        self.threads = 1
+        self.threads = self.refresh = 1
 
     def go(self, progress: Progress) -> None:
         if self.checkpoints is None:
             run = self.make(self.final, self.end)
             run.go(progress)
-            self.final, self.folds, self.samples, self.threads = run.final, run.folds, run.buffers, run.threads
+            self.final, self.folds, self.samples = run.final, run.folds, run.buffers
+            self.threads, self.refresh = run.threads, run.refresh
         else:
             self._with_checkpoints(self.checkpoints, progress)
 
@@ -68,7 +69,7 @@ class Stretches:
             for array in on_disk.values():
                 array.flush()
             del on_disk  # unmapped, so that what was written does not stay in memory
-            carry, self.threads = run.final, run.threads
+            carry, self.threads, self.refresh = run.final, run.threads, run.refresh
             checkpoints.write(carry)
             pace.done(target - here)
         self.final, self.samples = carry.state, dict(self._on_disk(checkpoints))
@@ -89,10 +90,10 @@ class Stretches:
         self.final, self.threads = run.final, run.threads
         return run
 
-    def traces(self, known: dict[str, tuple[str, str]], dt: float, refresh: int) -> dict[str, Trace]:
+    def traces(self, known: dict[str, tuple[str, str]], dt: float) -> dict[str, Trace]:
         """What was recorded; a failed cell went back to the start of its last interval, and what it was since is no result."""
         found, failed = {}, np.asarray(self.final.failed_at)
-        last_good = np.where(failed >= 0, (failed - 1) // refresh * refresh, LAST_STEP)
+        last_good = np.where(failed >= 0, (failed - 1) // self.refresh * self.refresh, LAST_STEP)
         for r in self.records:
             steps = samples_between(r.every, self.first, self.end)
             for path in r.paths:

@@ -1,8 +1,12 @@
 """Channels: leaks, and the sodium and potassium channels of Hodgkin-Huxley type, as their papers write them.
 
 Rate constants stand in the equations; what an experiment varies (conductance, permeability, temperature factors, the
-threshold shift) is a parameter.
+threshold shift) is a parameter. ``v_shift`` moves the rates of all gates of a channel along the voltage, as surface charge,
+divalent ions and some drugs do (B. Frankenhaeuser & A. L. Hodgkin (1957), J Physiol 137:218,
+doi:10.1113/jphysiol.1957.sp005808); None is no shift.
 """
+
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,6 +20,15 @@ from jaxmem.membrane.mechanism import Current, Mechanism, Number, Rates, States,
 def ohmic(v: jax.Array, g: jax.Array, e: Number | None, ion: str, env: Environment) -> dict[str, Current]:
     """``g (v - e)``, with the Nernst potential of the ion where e is not fixed."""
     return {ion: Current(g * (v - (env.e[ion] if e is None else e)), g)}
+
+
+def _shift() -> Any:
+    return parameter("mV", "shift of the gates along the voltage, positive to the right", default=None, absent=0.0)
+
+
+def _shifted(v: jax.Array, shift: Number | None) -> jax.Array:
+    """The voltage that the gates see."""
+    return v if shift is None else v - shift
 
 
 class Leak(Mechanism):
@@ -60,13 +73,14 @@ class HodgkinHuxleySodium(Mechanism):
     q10_celsius: Number = parameter("degC", "temperature of the rates as published", default=6.3)
     q10_g: Number = parameter("1", "Q10 of the conductance", default=1.0, positive=True)
     q10_g_celsius: Number = parameter("degC", "temperature at which g is given", default=6.3)
+    v_shift: Number | None = _shift()
     ion: str = eqx.field(static=True, default="na")
 
     def kinetics(self, v: jax.Array, states: States, env: Environment) -> dict[str, Rates]:
-        phi = env.q10(self.q10, self.q10_celsius)
+        u, phi = _shifted(v, self.v_shift), env.q10(self.q10, self.q10_celsius)
         return {
-            "m": Rates(phi * exprel_inverse(-(v + 40) / 10), phi * (4 * jnp.exp(-(v + 65) / 18))),
-            "h": Rates(phi * (0.07 * jnp.exp(-(v + 65) / 20)), phi / (1 + jnp.exp(-(v + 35) / 10))),
+            "m": Rates(phi * exprel_inverse(-(u + 40) / 10), phi * (4 * jnp.exp(-(u + 65) / 18))),
+            "h": Rates(phi * (0.07 * jnp.exp(-(u + 65) / 20)), phi / (1 + jnp.exp(-(u + 35) / 10))),
         }
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
@@ -83,11 +97,12 @@ class HodgkinHuxleyPotassium(Mechanism):
     q10_celsius: Number = parameter("degC", "temperature of the rates as published", default=6.3)
     q10_g: Number = parameter("1", "Q10 of the conductance", default=1.0, positive=True)
     q10_g_celsius: Number = parameter("degC", "temperature at which g is given", default=6.3)
+    v_shift: Number | None = _shift()
     ion: str = eqx.field(static=True, default="k")
 
     def kinetics(self, v: jax.Array, states: States, env: Environment) -> dict[str, Rates]:
-        phi = env.q10(self.q10, self.q10_celsius)
-        return {"n": Rates(phi * (0.1 * exprel_inverse(-(v + 55) / 10)), phi * (0.125 * jnp.exp(-(v + 65) / 80)))}
+        u, phi = _shifted(v, self.v_shift), env.q10(self.q10, self.q10_celsius)
+        return {"n": Rates(phi * (0.1 * exprel_inverse(-(u + 55) / 10)), phi * (0.125 * jnp.exp(-(u + 65) / 80)))}
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
         g = self.g * env.q10(self.q10_g, self.q10_g_celsius) * states["n"] ** 4
@@ -108,10 +123,11 @@ class TraubMilesSodium(Mechanism):
     q10_celsius: Number = parameter("degC", "temperature of the rates as published", default=36.0)
     q10_g: Number = parameter("1", "Q10 of the conductance", default=1.0, positive=True)
     q10_g_celsius: Number = parameter("degC", "temperature at which g is given", default=36.0)
+    v_shift: Number | None = _shift()
     ion: str = eqx.field(static=True, default="na")
 
     def kinetics(self, v: jax.Array, states: States, env: Environment) -> dict[str, Rates]:
-        u, phi = v - self.v_t, env.q10(self.q10, self.q10_celsius)
+        u, phi = _shifted(v, self.v_shift) - self.v_t, env.q10(self.q10, self.q10_celsius)
         return {
             # 0.32 (13 - u)/(exp((13 - u)/4) - 1) and 0.28 (u - 40)/(exp((u - 40)/5) - 1)
             "m": Rates(phi * (1.28 * exprel_inverse((13 - u) / 4)), phi * (1.4 * exprel_inverse((u - 40) / 5))),
@@ -133,10 +149,11 @@ class TraubMilesPotassium(Mechanism):
     q10_celsius: Number = parameter("degC", "temperature of the rates as published", default=36.0)
     q10_g: Number = parameter("1", "Q10 of the conductance", default=1.0, positive=True)
     q10_g_celsius: Number = parameter("degC", "temperature at which g is given", default=36.0)
+    v_shift: Number | None = _shift()
     ion: str = eqx.field(static=True, default="k")
 
     def kinetics(self, v: jax.Array, states: States, env: Environment) -> dict[str, Rates]:
-        u, phi = v - self.v_t, env.q10(self.q10, self.q10_celsius)
+        u, phi = _shifted(v, self.v_shift) - self.v_t, env.q10(self.q10, self.q10_celsius)
         # 0.032 (15 - u)/(exp((15 - u)/5) - 1)
         return {"n": Rates(phi * (0.16 * exprel_inverse((15 - u) / 5)), phi * (0.5 * jnp.exp((10 - u) / 40)))}
 

@@ -30,6 +30,7 @@ class Declaration:
     minimum: float | None = None
     maximum: float | None = None
     positive: bool = False  # strictly above 0
+    absent: float | None = None  # the value that None stands for: such a field may be set, and may change in time
 
 
 def parameter(unit: str, description: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
@@ -37,6 +38,8 @@ def parameter(unit: str, description: str, *, default: Any = dataclasses.MISSING
 
     ``unit`` is one of :mod:`jaxmem.units`; unit and ``description`` feed ``parameters()``, HDF5 attributes, the command
     line and error texts. ``limits``: ``minimum``, ``maximum`` (inclusive), ``positive=True`` (strictly above zero).
+    With ``default=None`` and ``absent=x`` a field is not there, and costs nothing, until a path or a change in time sets
+    it; ``x`` is what it was.
     """
     declaration = Declaration(unit, description, **limits)
     if default is dataclasses.MISSING:

@@ -82,10 +82,10 @@ class Membrane(eqx.Module):
 
         A value is a number in the documented unit, an array whose last axis is the cells, or a string with a unit
         (``"0.36 S/m^2"``; ``"10 nS"`` is divided by the area, ``"0.3 nS/pF"`` multiplied by the capacitance, both as
-        they are afterwards). Raises :class:`PathError` for a wrong path, UnitError for a wrong unit, ValueError for a
-        number out of range.
+        they are afterwards). A field that is not there but may be is set (``"sodium.v_shift"``). Raises
+        :class:`PathError` for a wrong path, UnitError for a wrong unit, ValueError for a number out of range.
         """
-        known = {path: d for path, _, d in paths.declared(self)}
+        known = {path: d for path, _, d in paths.declared(self, absent=True)}
         for path in values:
             if path not in known:
                 raise paths.path_error(path, list(known))
@@ -94,7 +94,7 @@ class Membrane(eqx.Module):
         for stage in (lambda path: path.startswith("geometry."), lambda path: path == "capacitance", lambda path: True):
             area, capacitance = result.geometry.area, result.capacitance
             new = {path: _number(x, known[path], path, area, capacitance) for path, x in values.items() if stage(path)}
-            result = paths.map_declared(lambda path, old, new=new: new.get(path, old), result) if new else result
+            result = paths.replaced(result, new) if new else result
         paths.cell_count(result)
         return result
 

@@ -6,7 +6,7 @@ the last axis of a field declared with :func:`jaxmem.membrane.mechanism.paramete
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -32,7 +32,7 @@ class PathError(ValueError):
 
 
 def _walk(tree: Any, path: str, address: str) -> Iterator[tuple[str, str, Any, Declaration]]:
-    """(path, address, value, declaration) of every declared field with a value; the address is JAX's own key path."""
+    """(path, address, value, declaration) of every declared field, also of None; the address is JAX's own key path."""
     if isinstance(tree, dict):
         for name, part in tree.items():
             yield from _walk(part, f"{path}{name}.", f"{address}[{name!r}]")
@@ -43,30 +43,47 @@ def _walk(tree: Any, path: str, address: str) -> Iterator[tuple[str, str, Any, D
         for field in dataclasses.fields(tree):
             value, inner = getattr(tree, field.name), f"{address}.{field.name}"
             if declaration := field.metadata.get(METADATA):
-                if value is not None:
-                    yield path + field.name, inner, value, declaration
+                yield path + field.name, inner, value, declaration
             elif not field.metadata.get("static"):
                 # the membrane's own dictionaries do not appear in paths: "sodium.g", not "mechanisms.sodium.g"
-                shown = path if field.name in ("mechanisms", "species") else f"{path}{field.name}."
+                shown = path if field.name in ("mechanisms", "species", "parts") else f"{path}{field.name}."
                 yield from _walk(value, shown, inner)
 
 
-def declared(tree: Any) -> Iterator[tuple[str, Any, Declaration]]:
-    """(path, value, declaration) of every declared field below ``tree`` that has a value."""
+def declared(tree: Any, absent: bool = False) -> Iterator[tuple[str, Any, Declaration]]:
+    """(path, value, declaration) of every declared field below ``tree`` that has a value.
+
+    With ``absent`` also of those that are None but could be set, with the value that None stands for.
+    """
     for path, _, value, declaration in _walk(tree, "", ""):
-        yield path, value, declaration
+        if value is None and absent:
+            value = declaration.absent
+        if value is not None:
+            yield path, value, declaration
 
 
 def map_declared(function: Callable[[str, Any], Any], tree: Tree) -> Tree:
     """The same tree with ``function(path, value)`` in place of the value of every declared field."""
-    paths = {address: path for path, address, _, _ in _walk(tree, "", "")}
+    paths = {address: path for path, address, value, _ in _walk(tree, "", "") if value is not None}
     change = lambda key, x: function(paths[a], x) if (a := jax.tree_util.keystr(key)) in paths else x
     return jax.tree_util.tree_map_with_path(change, tree)
 
 
+def unset(tree: Any) -> list[str]:
+    """Paths of the declared fields that are None."""
+    return [path for path, _, value, _ in _walk(tree, "", "") if value is None]
+
+
+def replaced(tree: Tree, new: Mapping[str, Any]) -> Tree:
+    """The same tree with these values by path, also in fields that were None."""
+    paths = {address: path for path, address, _, _ in _walk(tree, "", "")}
+    change = lambda key, x: new.get(paths.get(jax.tree_util.keystr(key), ""), x)
+    return jax.tree_util.tree_map_with_path(change, tree, is_leaf=lambda x: x is None)
+
+
 def per_cell(tree: Tree) -> Tree:
     """The same tree with True where a leaf has a cell axis (its last), False elsewhere."""
-    mine = {address for _, address, value, _ in _walk(tree, "", "") if np.ndim(value) > 0}
+    mine = {address for _, address, value, _ in _walk(tree, "", "") if value is not None and np.ndim(value)}
     return jax.tree_util.tree_map_with_path(lambda key, _: jax.tree_util.keystr(key) in mine, tree)
 
 

@@ -18,6 +18,7 @@ class Status(enum.IntEnum):
     NOT_FINITE = 1
     EMPTY_POOL = 2
     NO_STEADY_STATE = 3
+    NO_STEP = 4
 
     @property
     def reason(self) -> str:
@@ -25,6 +26,7 @@ class Status(enum.IntEnum):
             Status.OK: "ok",
             Status.NOT_FINITE: "voltage, a state or a current became infinite or NaN (is dt too large for a conductance?)",
             Status.EMPTY_POOL: "an amount fell below zero (a pump or current outran its ion)",
+            Status.NO_STEP: "no step met the tolerance of the adaptive integrator (a jump it was not told of? see max_steps)",
             Status.NO_STEADY_STATE: "no steady state to start from (it fires by itself, or its ions run away)",
         }[self]
 
@@ -69,6 +71,7 @@ class State(eqx.Module):
     - ``step``: int32 scalar, steps since t = 0, shared by all cells.
     - ``cell`` (..., cells) int32: the cell's index in its population, which keys its random draws.
     - ``rig``: what the stimulus remembers from step to step: name -> (..., cells).
+    - ``exchanged``: whether ``pending`` holds the transfers of an unfinished interval (some integrators make them at its end).
     """
 
     v: Float[Array, "*cells"]
@@ -86,6 +89,7 @@ class State(eqx.Module):
     lag: Float[Array, ""]
     cell: Int[Array, "*cells"]
     rig: dict[str, jax.Array]
+    exchanged: bool = eqx.field(static=True, default=False)
 
     def __getitem__(self, index: Any) -> "State":
         """The chosen cells, each with the index it has here; a state without a cell axis is the same for all."""

@@ -52,3 +52,10 @@ class Driver(eqx.Module):
 
         A current is the charge to be delivered over dt, so that edges within a step deliver exactly their share.
         """
+
+    def readings(self, moment: Moment, v: jax.Array, memory: Memory, injected: ArrayLike) -> dict[str, ArrayLike]:
+        """What its instrument shows at the beginning of this step, by the names of ``Stimulus.readings``.
+
+        ``injected`` is the current into the cell (uA/cm^2).
+        """
+        return {}

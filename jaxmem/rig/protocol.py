@@ -7,10 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
+from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import declared, map_declared, path_error
+from jaxmem.membrane.parameters import PathError, declared, map_declared, path_error, replaced, unset
 from jaxmem.rig.drive import Driver
 from jaxmem.rig.stimuli import ConstantCurrent, Stimulus
 
@@ -48,6 +50,15 @@ class Change(eqx.Module):
     @abc.abstractmethod
     def at(self, before: ArrayLike, t: jax.Array) -> ArrayLike:
         """The parameter at time t (ms), where without the change it would be ``before``."""
+
+    def refused(self, declaration: Declaration) -> str | None:
+        """Why it cannot act on a parameter so declared; None where it can."""
+        return None
+
+    @property
+    def told(self) -> str:
+        """In a line, for reports."""
+        return f"{self.path} changes in time"
 
     @property
     @abc.abstractmethod
@@ -94,25 +105,37 @@ def _changed(
 ) -> Membrane:
     if not changes:
         return membrane
-    known = {path: x for path, x, _ in declared(membrane)}
+    known = {path: x for path, x, _ in declared(membrane, absent=True)}
     new: dict[str, Any] = {}
+    if like is not None:  # widened first, so that a number that all cells share gives the bits that an array would give
+        kind = lambda x: jnp.int32 if np.issubdtype(jnp.result_type(x), np.integer) else like.dtype
+        wide = lambda x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, kind(x)), like.shape))
+        changes = map_declared(lambda _, x: wide(x), tuple(changes))
     for change in changes:
         new[change.path] = value(change, new.get(change.path, known[change.path]))
-    if like is not None:  # widened, so that a change that all cells share gives the bits that an array would give
-        wide = lambda x: jax.lax.optimization_barrier(jnp.broadcast_to(jnp.asarray(x, like.dtype), like.shape))
+    if like is not None:
         new = {path: wide(x) for path, x in new.items()}
-    return map_declared(lambda path, old: new.get(path, old), membrane)
+    return replaced(membrane, new)
 
 
 def check_changes(membrane: Membrane, changes: Sequence[Change]) -> None:
-    """Raises PathError for a parameter that is not there, ValueError for one that cannot change in time."""
-    known = {path for path, _, _ in declared(membrane)}
+    """Raises PathError for a parameter that is not there, ValueError for one that cannot change in time, or not so.
+
+    A parameter that is None but declares what that stands for (``v_shift``) is there.
+    """
+    known = {path: d for path, _, d in declared(membrane, absent=True)}
     pools = {f"{name}.{side}" for name, side in membrane.pools()}
     for change in changes:
         if change.path not in known:
-            raise path_error(change.path, sorted(known))
+            if change.path in unset(membrane):
+                raise PathError(
+                    f"{change.path} is None in this membrane: give it a number, which then can change in time"
+                )
+            raise path_error(change.path, list(known))
         if why := _fixed(change.path, pools):
             raise ValueError(f"{change.path} cannot change in time: {why}")
+        if why := change.refused(known[change.path]):
+            raise ValueError(f"{change.path} {why}")
 
 
 def _fixed(path: str, pools: set[str]) -> str | None:

@@ -20,7 +20,7 @@ def threefry2x32(
     key: tuple[ArrayLike, ArrayLike], counter: tuple[ArrayLike, ArrayLike], rounds: int = 20
 ) -> tuple[jax.Array, jax.Array]:
     """Two words of 32 random bits from two words of key and two of counter."""
-    word = lambda x: jnp.asarray(x).astype(jnp.uint32)
+    word = lambda x: jnp.asarray(np.uint32(x) if isinstance(x, int) else x).astype(jnp.uint32)
     a, b = word(key[0]), word(key[1])
     keys = (a, b, a ^ b ^ np.uint32(PARITY))
     x, y = word(counter[0]) + a, word(counter[1]) + b
@@ -50,17 +50,19 @@ def standard_normal(bits: jax.Array, dtype: Any) -> jax.Array:
     """
     odd = ((bits >> np.uint32(9)) << np.uint32(1)) | np.uint32(1)
     uniform = odd.astype(jnp.int32).astype(dtype) * np.asarray(2.0**-23, dtype) - np.asarray(1.0, dtype)
-    return np.asarray(np.sqrt(2.0), dtype) * jax.lax.erf_inv(uniform)
+    return jax.lax.erf_inv(uniform) * np.asarray(np.sqrt(2.0), dtype)
 
 
 def normals(key: ArrayLike, cell: jax.Array, step: ArrayLike, dtype: Any) -> tuple[jax.Array, jax.Array]:
     """Two independent normal numbers for each cell in this step."""
     words = jnp.asarray(key)
-    x, y = threefry2x32((words[0], words[1]), (cell, step))
-    return standard_normal(x, dtype), standard_normal(y, dtype)
+    # behind a barrier, because XLA on a CPU would draw again for each use of a number
+    x, y = jax.lax.optimization_barrier(threefry2x32((words[0], words[1]), (cell, step)))
+    return jax.lax.optimization_barrier((standard_normal(x, dtype), standard_normal(y, dtype)))
 
 
 def normal(key: ArrayLike, cell: jax.Array, step: ArrayLike, dtype: Any) -> jax.Array:
     """One normal number for each cell in this step: the first of :func:`normals`."""
     words = jnp.asarray(key)
-    return standard_normal(threefry2x32((words[0], words[1]), (cell, step))[0], dtype)
+    bits, _ = jax.lax.optimization_barrier(threefry2x32((words[0], words[1]), (cell, step)))
+    return jax.lax.optimization_barrier(standard_normal(bits, dtype))

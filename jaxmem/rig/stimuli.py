@@ -54,6 +54,22 @@ class Stimulus(eqx.Module):
         """Charge delivered per ms of stimulation, nC/cm^2: to warn of what a carrier does to its ion."""
         return 0.0
 
+    @property
+    def imposes_voltage(self) -> bool:
+        """Whether it is an ideal clamp, beside which no current of another stimulus means anything."""
+        return False
+
+    @property
+    def readings(self) -> dict[str, tuple[str, str]]:
+        """What can be recorded of it beside ``stimulus``: name -> (unit, long name)."""
+        return {}
+
+    def __add__(self, other: "Stimulus") -> "Stimulus":
+        """Both at once."""
+        from jaxmem.rig.sums import Sum  # which is itself a stimulus
+
+        return Sum((self, other)) if isinstance(other, Stimulus) else NotImplemented
+
 
 class ConstantCurrent(Stimulus):
     """The same current all the time."""

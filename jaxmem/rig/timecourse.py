@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
+from jaxmem.electrochemistry import exprel_inverse
 from jaxmem.membrane.mechanism import Number, parameter
 
 NEVER = 2**30  # a step that no run reaches: later edges are kept here, within int32
@@ -42,7 +43,8 @@ class TimeCourse(eqx.Module):
     ):
         """``times`` and ``values`` are sequences of one length, each entry a number or an array over cells.
 
-        Raises ValueError for lengths that differ, times that do not increase, ``tau`` with straight lines.
+        Raises ValueError for lengths that differ, times that do not increase, values that are infinite or no numbers,
+        ``tau`` with straight lines.
         """
         times, values = list(times), list(values)
         if len(times) != len(values) or not times:
@@ -58,14 +60,19 @@ class TimeCourse(eqx.Module):
         for a, b in itertools.pairwise(times):
             concrete = not isinstance(a, jax.core.Tracer) and not isinstance(b, jax.core.Tracer)
             if concrete and not np.all(np.asarray(a) < np.asarray(b)):
-                raise ValueError(f"times must increase; found {np.max(a):g} ms before {np.min(b):g} ms")
+                raise ValueError(f"times must increase; found {np.max(a):g} ms and after it {np.min(b):g} ms")
+        for x in values:
+            if not isinstance(x, jax.core.Tracer) and not np.all(np.isfinite(np.asarray(x, float))):
+                raise ValueError(f"values must be finite numbers; found {x!r}")
         self.knots = tuple(Knot(t, x) for t, x in zip(times, values, strict=True))
         self.tau, self.interpolation = tau, interpolation
 
     def on_grid(self, dt: float) -> "CourseOnGrid":
-        edges = [edge(knot.time, dt) for knot in self.knots]
+        lengths: list[Any] = [None] * len(self.knots)
+        if self.interpolation == "linear":  # of the times as given: an edge beyond the counter's end is kept at its end
+            lengths[:-1] = [(b.time - a.time) / dt for a, b in itertools.pairwise(self.knots)]
         return CourseOnGrid(
-            tuple(KnotOnGrid(*e, knot.value) for e, knot in zip(edges, self.knots, strict=True)),
+            tuple(KnotOnGrid(*edge(k.time, dt), k.value, n) for k, n in zip(self.knots, lengths, strict=True)),
             None if self.tau is None else self.tau / dt,
             self.interpolation,
         )
@@ -88,16 +95,12 @@ class TimeCourse(eqx.Module):
 
 
 class KnotOnGrid(eqx.Module):
-    """A knot in steps: whole steps and a fraction of one."""
+    """A knot in steps: whole steps and a fraction of one; ``length`` steps from the next (of straight lines)."""
 
     on: Any = parameter("1", "step in which it begins")
     fraction: Any = parameter("1", "part of that step before it begins")
     value: Any = parameter("1", "value from then on")
-
-    def until(self, other: "KnotOnGrid", dtype: Any) -> jax.Array:
-        """Steps from this knot to another."""
-        whole = jnp.asarray(other.on - self.on, dtype)
-        return whole + (jnp.asarray(other.fraction, dtype) - jnp.asarray(self.fraction, dtype))
+    length: Any = parameter("1", "steps to the next", default=None)
 
 
 class CourseOnGrid(eqx.Module):
@@ -122,17 +125,14 @@ class CourseOnGrid(eqx.Module):
             if self.tau is None:
                 return left / width
             tau = jnp.asarray(self.tau, dtype)
-            z = left / tau
-            small = z < 1e-3
-            safe = jnp.where(small, 1.0, z)
-            mean = jnp.where(small, 1 - z / 2 + z * z / 6, -jnp.expm1(-safe) / safe)
+            mean = 1 / exprel_inverse(-left / tau)  # (1 - exp(-z))/z
             return left / width * (1 - jnp.exp(-jnp.maximum(begin - since(knot), 0) / tau) * mean)
 
         def line(a: KnotOnGrid, b: KnotOnGrid) -> jax.Array:
             """The mean over the window of what rises from 0 at a to 1 at b."""
             start = since(a)
             low, high = jnp.clip(start, 0, width), jnp.clip(since(b), 0, width)
-            rising = (high - low) * (0.5 * (low - start) + 0.5 * (high - start)) / a.until(b, dtype)
+            rising = (high - low) * (0.5 * (low - start) + 0.5 * (high - start)) / jnp.asarray(a.length, dtype)
             return (rising + width - high) / width
 
         return _sum(self, before, jump, line)
@@ -150,25 +150,32 @@ class CourseOnGrid(eqx.Module):
             return -jnp.expm1(-jnp.maximum(elapsed(knot), 0) / jnp.asarray(self.tau, dtype))
 
         def line(a: KnotOnGrid, b: KnotOnGrid) -> jax.Array:
-            return jnp.clip(elapsed(a) / a.until(b, dtype), 0, 1)
+            return jnp.clip(elapsed(a) / jnp.asarray(a.length, dtype), 0, 1)
 
         return _sum(self, before, jump, line)
 
 
 def _sum(course: Any, before: ArrayLike, jump: Any, line: Any) -> Any:
-    """What held before, the jump to the first value, and the way from each value to the next."""
-    first = course.knots[0]
-    y = before + jump(first) * (first.value - before)
+    """What held before, and each value by its share of the time: shares of 0 and 1 give the values themselves.
+
+    ``jump`` and ``line`` rise from 0 to 1 from one value to the next, one after the other.
+    """
+    way = [jump(course.knots[0])]
     for a, b in itertools.pairwise(course.knots):
-        y = y + (line(a, b) if course.interpolation == "linear" else jump(b)) * (b.value - a.value)
+        way.append(line(a, b) if course.interpolation == "linear" else jump(b))
+    y = (1 - way[0]) * before
+    for knot, here, there in zip(course.knots, way, [*way[1:], 0.0], strict=True):
+        y = y + (here - there) * knot.value
     return y
 
 
 def edge(time: ArrayLike, dt: float) -> tuple[Any, Any]:
     """A time as a whole step and the fraction of that step before it, in float64."""
     xp: Any = jnp if isinstance(time, jax.core.Tracer) else np
-    cut = xp.minimum(xp.asarray(time, float) / dt, NEVER)
+    cut = xp.clip(xp.asarray(time, float) / dt, -NEVER, NEVER)
     near = xp.round(cut)  # 100.0 ms at dt 0.025 ms is step 4000, not 3999.9999999999995
-    cut = xp.where(abs(cut - near) < 1e-9 * xp.maximum(1.0, abs(cut)), near, cut)
-    whole = xp.maximum(xp.floor(cut), -NEVER)
-    return whole.astype(np.int32), xp.clip(cut - whole, 0, 1)
+    on_grid = abs(cut - near) < xp.maximum(1e-9, 4 * np.finfo(cut.dtype).eps * abs(cut))
+    whole = xp.where(on_grid, near, xp.floor(cut))
+    over = cut - whole
+    rounding = jax.lax.stop_gradient(over) if xp is jnp else over  # an edge on the grid can be moved, too
+    return whole.astype(np.int32), xp.where(on_grid, over - rounding, over)

@@ -15,18 +15,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem.analysis.resting import resting_state
+from jaxmem.engine.adaptive import Adaptive
+from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.measures import Measure
 from jaxmem.engine.records import Record, steps_between
 from jaxmem.engine.request import Execution
+from jaxmem.engine.runge_kutta import RungeKutta4
+from jaxmem.engine.rush_larsen import RushLarsen
 from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Labels, Simulation
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
+from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study import measure_table, membrane_table, population, protocol_table, tables
+from jaxmem.study import changes_table, measure_table, membrane_table, population, protocol_table, tables
 from jaxmem.study.population_tables import DistributionTable
 from jaxmem.study.problems import ExperimentError, Override, Problems
+
+INTEGRATORS: dict[str, type[Integrator]] = {
+    "staggered": Staggered, "rk4": RungeKutta4, "rush_larsen": RushLarsen, "adaptive": Adaptive,
+}  # fmt: skip
 
 
 class Setup(NamedTuple):
@@ -63,6 +72,8 @@ class Experiment:
     cells: int
     seed: int
     varied: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+    integrator: Integrator = dataclasses.field(default_factory=Staggered)
     notes: tuple[str, ...] = ()
     labels: dict[str, Labels] = dataclasses.field(default_factory=dict)
 
@@ -75,7 +86,13 @@ class Experiment:
         driven = None if self.stimulus is None else select(self.stimulus, cells)
         labels = {name: dataclasses.replace(x, values=x.values[cells]) for name, x in self.labels.items()}
         return dataclasses.replace(
-            self, membrane=select(self.membrane, cells), stimulus=driven, cells=len(cells), records=(), labels=labels
+            self,
+            membrane=select(self.membrane, cells),
+            stimulus=driven,
+            cells=len(cells),
+            records=(),
+            changes=select(self.changes, cells),
+            labels=labels,
         )
 
     def labelled(self, simulation: Simulation) -> Simulation:
@@ -87,7 +104,7 @@ class Experiment:
         state = resting_state(self.membrane).state if self.initial == "steady" else self.membrane.initial_state()
         how = {
             "duration": self.duration, "dt": self.dt, "precision": self.precision,
-            "record": self.records, "measures": self.measures,
+            "record": self.records, "measures": self.measures, "changes": self.changes, "integrator": self.integrator,
         }  # fmt: skip
         return Setup(self.membrane, state, self.stimulus, how)
 
@@ -146,6 +163,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         people = people.model_copy(update={"cells": _likely_cells(people)})
     measures: dict[str, str | Measure] = {}
     records: tuple[Record, ...] = ()
+    changes: tuple[Change, ...] = ()
     if membrane is not None:
         if initial.v is not None:
             membrane = membrane.with_parameters({"initial_v": initial.v})
@@ -157,6 +175,11 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
             stimulus = protocol_table.stimulus(
                 sections["stimulus"], membrane, np.inf if run is None else run.duration, problems
             )
+        if whole is not None:
+            duration = np.inf if run is None else run.duration
+            changes = changes_table.changes(
+                whole.schedule, whole.drug, membrane, people.cells, duration, file.parent, problems, notes
+            )
         cells = population.varied(people, membrane, stimulus, problems, file.parent)
     problems.stop()
     assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
@@ -167,8 +190,13 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=cells.varied,
-        notes=tuple(notes), labels=cells.labels,
+        changes=changes, integrator=_integrator(run), notes=tuple(notes), labels=cells.labels,
     )  # fmt: skip
+
+
+def _integrator(run: tables.RunTable) -> Integrator:
+    tolerances = {name: x for name in ("rtol", "atol") if (x := getattr(run, name)) is not None}
+    return INTEGRATORS[run.integrator](**tolerances)
 
 
 def _likely_cells(people: tables.PopulationTable) -> int:

@@ -13,7 +13,7 @@ from jaxmem.membrane import presets
 from jaxmem.membrane.check import MembraneError, check
 from jaxmem.membrane.geometry import AreaVolume, Cylinder, Geometry, Sphere
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import path_error
+from jaxmem.membrane.parameters import declared, path_error
 from jaxmem.membrane.species import Species, impermeant
 from jaxmem.study import tables
 from jaxmem.study.mechanism_table import line, mechanisms
@@ -103,7 +103,7 @@ def _parameters(written: Mapping[str, Any], membrane: Membrane, problems: Proble
 
 def number(text: Any, path: str, membrane: Membrane) -> Any:
     """A value for a parameter, in its unit; of the whole cell by the membrane's area, per farad by its capacitance."""
-    known = membrane.parameters()
+    known = {path: d for path, _, d in declared(membrane, absent=True)}
     if path not in known:
         raise path_error(path, list(known))
     return units.parse_quantity(text, known[path].unit, area=membrane.geometry.area, capacitance=membrane.capacitance)

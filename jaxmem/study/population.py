@@ -9,14 +9,13 @@ off where told so. Under a change of ``cells`` the first n cells keep all their 
 import pathlib
 from typing import NamedTuple
 
-import equinox as eqx
 import numpy as np
 from scipy.special import ndtr
 
 from jaxmem import units
 from jaxmem.engine.simulation import Labels
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import Parameter, declared
+from jaxmem.membrane.parameters import Parameter, declared, map_declared
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import groups, tables
 from jaxmem.study.columns import Files
@@ -86,7 +85,7 @@ def varied(
     start = np.broadcast_to(np.asarray(membrane.initial_v, float), (table.cells,)).copy()
     cells_membrane = membrane.with_parameters({"initial_v": start} | cells)
     if stimulus is not None and driven:
-        stimulus = eqx.tree_at(lambda s: [getattr(s, f) for f in driven], stimulus, list(driven.values()))
+        stimulus = map_declared(lambda path, old: driven.get(path, old), stimulus)
     labels = {}
     if table.group:
         labels[groups.LABEL] = Labels(group.astype(np.int32), tuple(g.name for g in kinds), "group of the cell")

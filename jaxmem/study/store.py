@@ -90,6 +90,7 @@ def save(
             for name, v in view.variables.items()
         },
         "varied": [path for path, value, _ in declared(simulation.membrane) if np.ndim(value)],
+        "changes": [change.told for change in simulation.changes],
         "reasons": {int(s): s.reason for s in Status},
         "provenance": came_from,
     }

@@ -39,10 +39,10 @@ class FileSummary:
     """A result at a glance.
 
     Times in ms, ``size`` in bytes. ``cells`` is None without a cell axis. ``status``: how many cells, by what became of
-    them ("ok" is one). ``labels``: how many cells have each name ("group").
-    ``varied``: paths of the parameters that are arrays over cells. ``audit_charge`` and
-    ``audit_mass``: the worst cell's, see :class:`jaxmem.Audit`. ``provenance``: versions, device, wall time and what
-    the run was told. ``experiment``: the text of the experiment file.
+    them ("ok" is one). ``labels``: how many cells have each name ("group"). ``varied``: paths of the parameters that are
+    arrays over cells. ``changes``: schedules and drugs, a line each. ``audit_charge`` and ``audit_mass``: the worst
+    cell's, see :class:`jaxmem.Audit`. ``provenance``: versions, device, wall time and what the run was told.
+    ``experiment``: the text of the experiment file.
     """
 
     path: str
@@ -56,6 +56,7 @@ class FileSummary:
     preset: str | None
     experiment: str | None
     varied: tuple[str, ...]
+    changes: tuple[str, ...]
     variables: dict[str, VariableSummary]
     measures: dict[str, MeasureSummary]
     status: dict[str, int]
@@ -89,6 +90,7 @@ def summary(path: Any) -> FileSummary:
             preset=told.get("preset"),
             experiment=file.text("provenance/experiment"),
             varied=tuple(index["varied"]),
+            changes=tuple(index.get("changes", ())),
             variables=known,
             measures=measures,
             status={index["reasons"][str(c)]: int(n) for c, n in zip(codes, counts, strict=True)},

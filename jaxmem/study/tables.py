@@ -173,6 +173,17 @@ class RunTable(Table):
     duration: Time = Field(gt=0, description="how long to simulate (ms)")
     dt: Time = Field(default=0.025, gt=0)
     precision: Literal["float32", "float64"] = "float32"
+    integrator: Literal["staggered", "rk4", "rush_larsen", "adaptive"] = "staggered"
+    rtol: Plain | None = Field(default=None, gt=0, le=1e-2)
+    atol: Plain | None = Field(default=None, gt=0, le=1e-2)
+
+    @model_validator(mode="after")
+    def _belongs(self) -> "RunTable":
+        if self.integrator != "adaptive" and (odd := sorted(self.model_fields_set & {"rtol", "atol"})):
+            raise ValueError(
+                f'{" and ".join(odd)} belong to integrator = "adaptive"; found {self.integrator!r}, whose steps are all dt'
+            )
+        return self
 
 
 class SpreadTable(Table):
@@ -201,6 +212,8 @@ class ExperimentTable(Table):
     stimulus: Any = {"kind": "none"}
     run: Any = Field(description="the table with duration and dt")
     output: Any = {}
+    schedule: Any = []  # read by changes_table
+    drug: Any = []
 
 
 SECTIONS: dict[str, type[Table]] = {

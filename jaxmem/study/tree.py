@@ -90,7 +90,7 @@ def _fields(x: Any, path: str) -> Iterator[tuple[dataclasses.Field, Any, str]]:
     """(field, value, path) of every field; paths as those of :mod:`jaxmem.membrane.parameters`."""
     for f in dataclasses.fields(x):
         if hasattr(x, f.name):
-            yield f, getattr(x, f.name), path if f.name in ("mechanisms", "species") else f"{path}.{f.name}"
+            yield f, getattr(x, f.name), path if f.name in ("mechanisms", "species", "parts") else f"{path}.{f.name}"
 
 
 def _decode(node: Any, fetch: Callable[[str], Any]) -> Any:
