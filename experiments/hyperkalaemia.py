@@ -144,7 +144,7 @@ def draw(sim: jm.Simulation, found: dict):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "-o", "--output", type=Path, default="hyperkalaemia.h5", help="HDF5 file; the figure goes beside it"
+        "-o", "--output", type=Path, default=Path("hyperkalaemia.h5"), help="HDF5 file; the figure goes beside it"
     )
     output = parser.parse_args().output
     sim, findings, found = run()

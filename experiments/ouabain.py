@@ -19,7 +19,7 @@ HALF = 1.6e-6  # mM, alpha3 of neurons; data/drugs.toml has the source
 HOUR = 3600e3  # ms
 
 
-def run(doses: int = 25, train: float = 10e3, hours: float = 40.0):
+def run(doses: int = 25, train: float = 10e3, hours: float = 25.0):
     """(doses, trains, hours: three simulations; findings; the Donnan potential)."""
     findings = jm.Findings(QUESTION)
     at_once = dose_response(findings, doses)
@@ -56,7 +56,7 @@ def fire_until_failure(findings: jm.Findings, train: float) -> jm.Simulation:
     rate, dose = np.array([1e-3, 10.0, 20.0, 40.0, 40.0]), np.array([1e-4, 1e-4, 1e-4, 1e-4, 0.0])
     pulses = jm.PulseTrain(amplitude=40.0, width=1.0, frequency=rate, start=500.0, count=np.where(rate < 1, 0, np.inf))
     cells = axon.with_parameters({"celsius": np.full(rate.size, 37.0)})
-    record = jm.Record(["v", "na.inside", "k.inside"], every=1.0)
+    record = [jm.Record("v", every=0.1), jm.Record("na.inside", every=10.0)]
     late = jm.measures.SpikeCount(window=(train - 1e3, train))
     sim = jm.simulate(
         cells, train, dt=0.05, stimulus=pulses, changes=ouabain(dose), record=record,
@@ -108,7 +108,7 @@ def draw(at_once: jm.Simulation, trains: jm.Simulation, slow: jm.Simulation, don
     names = ("silent, ouabain", "10 Hz, ouabain", "20 Hz, ouabain", "40 Hz, ouabain", "40 Hz, none")
     for i, name in enumerate(names):
         look = {"color": plots.CYCLE[i], "ls": "--" if i == 4 else "-", "label": name}
-        ax.plot(trains.time / 1e3, trains.traces["na.inside"][:, i], **look)
+        ax.plot(trains.recorded["na.inside"].time / 1e3, trains.traces["na.inside"][:, i], **look)
     ax.legend(loc="upper left", fontsize=7.5, labelspacing=0.2)
     ax.set(xlabel="time (s)", ylabel="Na⁺ inside (mM)", title="Axons of 0.1 µm: sodium", ylim=(0, None))
     for column, i in ((0, 3), (1, 4)):
@@ -138,7 +138,9 @@ def draw(at_once: jm.Simulation, trains: jm.Simulation, slow: jm.Simulation, don
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--output", type=Path, default="ouabain.h5", help="HDF5 file; the figure goes beside it")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("ouabain.h5"), help="HDF5 file; the figure goes beside it"
+    )
     output = parser.parse_args().output
     jax.config.update("jax_enable_x64", True)  # for the hours
     at_once, trains, slow, findings, donnan = run()
