@@ -56,20 +56,20 @@ def run(dt: float = 0.01, duration: float = 12.0, data: Path | None = None, g_so
 
     # Axon 17 in tables 1 and 2 of the paper: tau_n 1.05 and 3.80 ms, tau_m 0.140 ms (numbers from memory).
     for path, step, published in (("potassium.n", 109, 1.05), ("potassium.n", 26, 3.80), ("sodium.m", 109, 0.140)):
-        gate, start = sim.traces[path][inside, list(STEPS).index(step)], at_rest(path[-1])
-        tau = np.interp(1 - np.exp(-1), (gate - start) / (gate[-1] - start), time)
+        gate, (start, end) = sim.traces[path][inside, list(STEPS).index(step)], (steady(path[-1], d) for d in (0, step))
+        tau = np.interp(1 - np.exp(-1), (gate - start) / (end - start), time)
         what = f"tau_{path[-1]} after {step} mV, of {published:g} ms in the paper"
         findings.expect(what, tau / published, 0.8, 1.2, source=f"tables 1 and 2, {PAPER}")
-    findings.expect("sodium channels not inactivated at rest", at_rest("h"), 0.55, 0.65, source=f"figure 10, {PAPER}")
+    findings.expect("sodium channels not inactivated at rest", steady("h", 0), 0.55, 0.65, source=f"figure 10, {PAPER}")
 
     # Substitution: the current with sodium less that without is the sodium current.
     stimulus = sim.traces["stimulus"][inside]
     parts = np.abs(stimulus[:, :n] - stimulus[:, n:] - sim.traces["sodium.i_na"][inside, :n]).max()
     findings.expect("current with less current without sodium, from I_Na", parts, 0, 1e-3 * 800, "uA/cm^2")
-    peak, steady = sim.measures["peak"], sim.measures["steady"]
+    peak, late = sim.measures["peak"], sim.measures["steady"]
     findings.expect("most inward current", peak[:n].min(), -1600, -800, "uA/cm^2", "about 1 mA/cm^2")
     findings.expect("most inward current without sodium", peak[n:].min(), 0, 20, "uA/cm^2")
-    findings.expect("steady outward current after 109 mV", steady[n - 1], 2000, 5000, "uA/cm^2")
+    findings.expect("steady outward current after 109 mV", late[n - 1], 2000, 5000, "uA/cm^2")
     points, scales = read(data) if data else {}, {"gK": 1.0, "gNa": 1.0}
     for name in sorted({what for what, _ in points}):
         chosen = {step: p for (what, step), p in points.items() if what == name}
@@ -100,9 +100,9 @@ def relaxed(rates, v: np.ndarray, t: np.ndarray) -> np.ndarray:
     return a / (a + b) - (a / (a + b) - a0 / (a0 + b0)) * np.exp(-t * (a + b))
 
 
-def at_rest(gate: str) -> float:
-    """The steady state at the holding potential."""
-    a, b = RATES[gate](np.array(HOLDING))
+def steady(gate: str, depolarisation: float) -> float:
+    """The steady state of a gate at so many mV from the holding potential."""
+    a, b = RATES[gate](np.array(HOLDING + depolarisation))
     return float(a / (a + b))
 
 
