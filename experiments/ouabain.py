@@ -75,7 +75,7 @@ def run_down(findings: jm.Findings, hours: float) -> tuple[jm.Simulation, float]
     record = jm.Record(["v", "na.inside", "k.inside", "cl.inside", "reversals"], every=HOUR / 20)
     sim = jm.simulate(
         cell, hours * HOUR, dt=1.0, changes=ouabain(1e-2, HOUR), record=record,
-        integrator=jm.Adaptive(rtol=1e-7, atol=1e-7),
+        integrator=jm.Adaptive(rtol=1e-6, atol=1e-6),
     )  # fmt: skip
     # Donnan: one ratio r for all ions; cations r c_out, Cl- c_out/r and the impermeant anions must be neutral.
     s = cell.species

@@ -89,11 +89,11 @@ def draw(sim: jm.Simulation):
     volts.set(xlabel="time after the train (min)", ylabel="membrane potential (mV)", title="Voltage")
     sodium.set(xlabel="time after the train (min)", ylabel="Na⁺ inside (mM)", title="Sodium is extruded (3:2 pump)")
     curve.set(xlabel="Na⁺ inside (mM)", ylabel="net pump current (µA/cm²)", title="The pump's current follows sodium")
-    dip.set(xlabel="sodium load (mM)", ylabel="lowest less resting potential (mV)", title="Load and hyperpolarisation")
+    dip.set(xlabel="sodium load (mM)", ylabel="lowest potential less rest (mV)", title="Load and hyperpolarisation")
     return plots.finish(
         figure,
         "The pump that extrudes a train's sodium hyperpolarises the cell",
-        f"{2 * cells} neurons (radius 3 µm) after two seconds of firing, the darker the faster they fired. Red: a pump of "
+        f"{2 * cells} neurons (radius 3 µm) after two seconds of firing, the darker the faster they fired. Orange: a pump of "
         "3 Na⁺ for 2 K⁺. Blue: one of 3 for 3 that has as much sodium to extrude, and hardly hyperpolarises. The net current "
         "against [Na⁺] is one curve for all cells and times, nearly a straight line.",
     )

@@ -60,12 +60,25 @@ def run(dt: float = 0.01, duration: float = 12.0, data: Path | None = None, g_so
         tau = np.interp(1 - np.exp(-1), (gate - start) / (end - start), time)
         what = f"tau_{path[-1]} after {step} mV, of {published:g} ms in the paper"
         findings.expect(what, tau / published, 0.8, 1.2, source=f"tables 1 and 2, {PAPER}")
-    findings.expect("sodium channels not inactivated at rest", steady("h", 0), 0.55, 0.65, source=f"figure 10, {PAPER}")
+    for step, published in (
+        (109, 20.70 / 24.31),
+        (26, 6.84 / 24.31),
+    ):  # steady g_K over the maximal one, as in the figure
+        share = sim.traces["potassium.n"][inside][-1, list(STEPS).index(step)] ** 4
+        what = f"potassium channels open after {step} mV, relative to the paper"
+        findings.expect(what, share / published, 0.7, 1.3, source=f"table 1, {PAPER}")
+    findings.expect(
+        "sodium channels not inactivated at rest",
+        sim.traces["sodium.h"][0, 0],
+        0.55,
+        0.65,
+        source=f"figure 10, {PAPER}",
+    )
 
     # Substitution: the current with sodium less that without is the sodium current.
     stimulus = sim.traces["stimulus"][inside]
     parts = np.abs(stimulus[:, :n] - stimulus[:, n:] - sim.traces["sodium.i_na"][inside, :n]).max()
-    findings.expect("current with less current without sodium, from I_Na", parts, 0, 1e-3 * 800, "uA/cm^2")
+    findings.expect("current with less current without sodium, from I_Na", parts, 0, 1e-6, "uA/cm^2")
     peak, late = sim.measures["peak"], sim.measures["steady"]
     findings.expect("most inward current", peak[:n].min(), -1600, -800, "uA/cm^2", "about 1 mA/cm^2")
     findings.expect("most inward current without sodium", peak[n:].min(), 0, 20, "uA/cm^2")
