@@ -5,6 +5,7 @@ left alone for a day, whose gradients run down to the Donnan equilibrium.
 """
 
 import argparse
+import tomllib
 from pathlib import Path
 
 import jax
@@ -13,9 +14,11 @@ import numpy as np
 import jaxmem as jm
 from jaxmem import plots
 from jaxmem.electrochemistry import thermal_voltage
+from jaxmem.units import parse_quantity
 
 QUESTION = "What does a membrane lose when its pump is blocked: at once, in seconds of firing, in hours?"
-HALF = 1.6e-6  # mM, alpha3 of neurons; data/drugs.toml has the source
+DRUGS = Path(__file__).parents[1] / "data" / "drugs.toml"  # with sources
+HALF = parse_quantity(tomllib.loads(DRUGS.read_text())["ouabain_alpha3"]["half"], "mM")  # the pump of neurons
 HOUR = 3600e3  # ms
 
 
@@ -50,7 +53,10 @@ def dose_response(findings: jm.Findings, doses: int, cell: jm.Membrane | None = 
 
 
 def fire_until_failure(findings: jm.Findings, train: float) -> jm.Simulation:
-    """Axons of 0.1 um (the thinnest there are) with 100 nM ouabain or none, driven at 0 to 40 Hz: gradients are a battery."""
+    """Axons of 0.1 um with 100 nM ouabain or none, driven at 0 to 40 Hz: the gradients are a battery.
+
+    Thinner ones there are none: A. A. Faisal et al. 2005, Curr Biol 15:1143, doi:10.1016/j.cub.2005.05.056, from memory.
+    """
     axon = jm.presets.pumped_neuron().with_geometry(jm.Cylinder(diameter=0.1, length=1000.0))
     rate, dose = np.array([1e-3, 10.0, 20.0, 40.0, 40.0]), np.array([1e-4, 1e-4, 1e-4, 1e-4, 0.0])
     pulses = jm.PulseTrain(amplitude=40.0, width=1.0, frequency=rate, start=500.0, count=np.where(rate < 1, 0, np.inf))
@@ -127,7 +133,7 @@ def draw(at_once: jm.Simulation, trains: jm.Simulation, slow: jm.Simulation, don
     ions.set(xlabel="time (h)", ylabel="inside (mM)", title="Gradients of a cell of 10 µm radius")
     return plots.finish(
         figure,
-        "Without its pump a membrane loses a few mV at once, its spikes within hundreds, its gradients in hours",
+        "Blocking the pump costs a few mV at once, the spikes after some hundred, the gradients within hours",
         "Top: half a second after ouabain; dotted: half-effect on the pump. Middle: an axon whose pump is blocked still fires, "
         "from gradients that are a battery, until it is blocked by depolarisation; with its pump it goes on. Bottom: membrane "
         "potential (black) and those of the ions (dashed) meet. Ouabain from 1 h on.",

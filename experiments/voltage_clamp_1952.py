@@ -60,20 +60,13 @@ def run(dt: float = 0.01, duration: float = 12.0, data: Path | None = None, g_so
         tau = np.interp(1 - np.exp(-1), (gate - start) / (end - start), time)
         what = f"tau_{path[-1]} after {step} mV, of {published:g} ms in the paper"
         findings.expect(what, tau / published, 0.8, 1.2, source=f"tables 1 and 2, {PAPER}")
-    for step, published in (
-        (109, 20.70 / 24.31),
-        (26, 6.84 / 24.31),
-    ):  # steady g_K over the maximal one, as in the figure
+    # Steady g_K over the maximal one, 24.31 mS/cm^2, as in the figure.
+    for step, published in ((109, 20.70 / 24.31), (26, 6.84 / 24.31)):
         share = sim.traces["potassium.n"][inside][-1, list(STEPS).index(step)] ** 4
         what = f"potassium channels open after {step} mV, relative to the paper"
         findings.expect(what, share / published, 0.7, 1.3, source=f"table 1, {PAPER}")
-    findings.expect(
-        "sodium channels not inactivated at rest",
-        sim.traces["sodium.h"][0, 0],
-        0.55,
-        0.65,
-        source=f"figure 10, {PAPER}",
-    )
+    available = sim.traces["sodium.h"][0, 0]
+    findings.expect("sodium channels not inactivated at rest", available, 0.55, 0.65, source=f"figure 10, {PAPER}")
 
     # Substitution: the current with sodium less that without is the sodium current.
     stimulus = sim.traces["stimulus"][inside]
@@ -86,12 +79,19 @@ def run(dt: float = 0.01, duration: float = 12.0, data: Path | None = None, g_so
     points, scales = read(data) if data else {}, {"gK": 1.0, "gNa": 1.0}
     for name in sorted({what for what, _ in points}):
         chosen = {step: p for (what, step), p in points.items() if what == name}
-        model = [np.interp(p[:, 0], time, i[name][inside, list(STEPS).index(step)]) for step, p in chosen.items()]
-        model, found = np.concatenate(model), np.concatenate([p[:, 1] for p in chosen.values()])
-        scales[name] = (model @ found) / (model @ model)  # table 3 has the means of many axons, the figures are of one
-        rms = 100 * np.sqrt(np.mean((scales[name] * model - found) ** 2)) / found.max()
+        found = np.concatenate([p[:, 1] for p in chosen.values()])
+        residual = {}
+        for early in (0.0, 0.05, 0.1, 0.15, 0.2):  # ms by which the zero of the points' time may be off
+            g = [np.interp(p[:, 0] + early, time, i[name][inside, list(STEPS).index(d)]) for d, p in chosen.items()]
+            model = np.concatenate(g)
+            scale = (model @ found) / (model @ model)  # the paper's are means of many axons, the points are of one
+            residual[early] = 100 * np.sqrt(np.mean((scale * model - found) ** 2)) / found.max(), scale
+        best = min(residual, key=lambda early: residual[early][0])
+        scales[name] = residual[0.0][1]
         findings.expect(f"{name}: maximal conductance of the measured axon, relative", scales[name], 0.4, 1.6)
-        findings.expect(f"{name}: rms residual, % of full scale", rms, 0, 15)
+        findings.expect(f"{name}: rms residual, % of full scale", residual[0.0][0], 0, 15)
+        what = f"{name}: the same with points {best:g} ms later, % of full scale"
+        findings.expect(what, residual[best][0], 0, 8)
     return sim, findings, points, scales
 
 
