@@ -32,6 +32,8 @@ MECHANISMS = {
     "hh_sodium_shifted": jm.HodgkinHuxleySodium(v_shift=-15.0),  # singular where others are
     "tm_potassium_shifted": jm.TraubMilesPotassium(v_t=V_T, v_shift=2.0),
     "bath": jm.BathExchange("k", tau=500.0, level=3.0),
+    "hh_sodium_states": jm.HodgkinHuxleySodiumStates(channels=6000.0),
+    "hh_potassium_states": jm.HodgkinHuxleyPotassiumStates(),
     "pump": jm.NaKATPase(i_max=2.0),
     "pump_electroneutral": jm.NaKATPase(i_max=2.0, electrogenic=False, atp=None),
     "pump_voltage_atp": jm.NaKATPase(i_max=2.0, v_half=-90.0, v_slope=30.0, km_atp=0.2, adp="adp"),
