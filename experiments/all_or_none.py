@@ -31,7 +31,7 @@ def run(celsius=(6.3, 15.0, 20.0, 25.0, 30.0, 35.0), row: int = 42, rounds: int 
     tried, answered = [], []
     for turn in range(rounds + 1):
         pulse = jm.StepCurrent(amplitude=amplitude.ravel(), stop=PULSE)
-        sim = jm.simulate(cells, 25.0, initial=rest, stimulus=pulse, measures=["maximum_v"])
+        sim = jm.simulate(cells, 25.0, dt=0.01, initial=rest, stimulus=pulse, measures=["maximum_v"])
         peak = sim.measures["maximum_v"].reshape(amplitude.shape)
         tried.append(amplitude)
         answered.append(peak)

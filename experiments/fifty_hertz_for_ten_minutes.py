@@ -58,7 +58,7 @@ def run(duration: float = 600e3, cells: int = 64, every: float = 5000.0, sodium:
     # What entered is what was pumped, three for an ATP, and what stayed.
     cost = double.measures["atp"][-1] * FARADAY / 1e6  # uA/cm^2
     entered = 3 * cost + change[-1] * FARADAY / 10 * float(neuron.geometry.depth) / duration
-    per_spike = (entered - pumped[0]) * duration / spikes[1][-1]
+    per_spike = (entered - pumped[0]) * duration / max(spikes[1][-1], 1)
     # The capacitor takes 117 nC/cm^2 from -70 to 47 mV; up to 60 of them come with the pulse.
     findings.expect("sodium per spike, strongest pump", per_spike, 57.0, 300.0, "nC/cm^2")
     findings.expect("ATP of firing over that of rest, strongest pump", cost / (pumped[0] / 3), 1.1, 20.0)

@@ -87,7 +87,7 @@ def draw(celsius, duration, threshold, laws):
         "Least amplitude (left) and charge (right) of a pulse that makes the squid axon fire. Below 0.1 ms the charge is "
         "constant and hardly depends on temperature; the rheobase more than doubles with every 10 °C. Black: laws of Lapicque "
         f"(dashed) and Weiss (dotted) through both ends of the curve at {celsius[0]:g} °C. The axon needs less than "
-        " either at middling durations, and gains nothing after 5 ms, as sodium channels inactivate meanwhile.",
+        "either at middling durations, and gains nothing after 5 ms, as sodium channels inactivate meanwhile.",
     )
 
 
