@@ -9,11 +9,11 @@ from jaxtyping import ArrayLike
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Driver, Memory, Moment
 from jaxmem.rig.extent import Extent, earliest, latest, shown
-from jaxmem.rig.stimuli import Stimulus
+from jaxmem.rig.stimuli import Stimulus, Timed
 from jaxmem.rig.timecourse import CourseOnGrid, TimeCourse
 
 
-class Ramp(Stimulus):
+class Ramp(Timed):
     """A straight line from ``initial`` at ``start`` to ``amplitude`` at ``stop``; no current before and after."""
 
     amplitude: Number = parameter("uA/cm^2", "current density at the end, positive depolarises", default=0.0)
@@ -34,18 +34,6 @@ class Ramp(Stimulus):
     @property
     def _length(self) -> ArrayLike:
         return self.stop - self.start
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return earliest(self.start)
-
-    @property
-    def offset(self) -> float | None:
-        return latest(self.stop)
 
     @property
     def charge_density(self) -> ArrayLike:

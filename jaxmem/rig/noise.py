@@ -13,15 +13,15 @@ from jaxtyping import ArrayLike
 
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Driver, Memory, Moment
-from jaxmem.rig.extent import Extent, earliest, latest
+from jaxmem.rig.extent import Extent
 from jaxmem.rig.random import Source
-from jaxmem.rig.stimuli import Stimulus
+from jaxmem.rig.stimuli import Timed
 
 COARSE = 0.01  # of tau: with longer steps the mean over a step needs a random number of its own
 BEFORE = np.uint32(2**32 - 1)  # the count of a draw that precedes every step
 
 
-class WhiteNoise(Stimulus):
+class WhiteNoise(Timed):
     """Current without memory: its mean over any time T has the standard deviation ``sd*sqrt(over/T)``.
 
     ``sd`` is that of the mean over ``over`` ms (1 ms unless told otherwise), so that results do not depend on dt; the
@@ -40,18 +40,6 @@ class WhiteNoise(Stimulus):
         return WhiteOnGrid(
             Extent.of(self.start, self.stop, dt), self.mean, self.sd * _sqrt(self.over / dt), Source.of(self.seed)
         )
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return earliest(self.start)
-
-    @property
-    def offset(self) -> float | None:
-        return latest(self.stop)
 
     @property
     def charge_density(self) -> ArrayLike:
@@ -73,7 +61,7 @@ class WhiteOnGrid(Driver):
         return Current(self.mean * share + self.sd * jnp.sqrt(share) * noise, 0.0), memory
 
 
-class OrnsteinUhlenbeck(Stimulus):
+class OrnsteinUhlenbeck(Timed):
     """Noise with a memory of ``tau`` ms: ``dx = (mean - x)/tau dt + sd*sqrt(2/tau) dW``, stationary from the beginning.
 
     Variance ``sd^2``, autocovariance ``sd^2*exp(-|t|/tau)``, two-sided spectral density ``2 sd^2 tau/(1 + (2 pi f tau)^2)``.
@@ -104,18 +92,6 @@ class OrnsteinUhlenbeck(Stimulus):
             Extent.of(self.start, self.stop, dt), self.mean, self.sd, kept, fresh, lost / z, lost**2 / (z * fresh), rest,
             Source.of(self.seed), isinstance(z, jax.core.Tracer) or bool(np.any(z >= COARSE)),
         )  # fmt: skip
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return earliest(self.start)
-
-    @property
-    def offset(self) -> float | None:
-        return latest(self.stop)
 
     @property
     def charge_density(self) -> ArrayLike:

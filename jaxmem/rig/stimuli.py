@@ -16,6 +16,7 @@ from jaxtyping import ArrayLike
 
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Drive, Driver, Memory, Moment
+from jaxmem.rig.extent import earliest, latest
 from jaxmem.rig.timecourse import edge
 
 
@@ -71,6 +72,25 @@ class Stimulus(eqx.Module):
         return Sum((self, other)) if isinstance(other, Stimulus) else NotImplemented
 
 
+class Timed(Stimulus):
+    """Base of what happens from ``start`` to ``stop`` (ms)."""
+
+    start: eqx.AbstractVar[Number]
+    stop: eqx.AbstractVar[Number]
+
+    @property
+    def edges(self) -> list[ArrayLike]:
+        return [self.start, self.stop]
+
+    @property
+    def onset(self) -> float:
+        return earliest(self.start)
+
+    @property
+    def offset(self) -> float | None:
+        return latest(self.stop)
+
+
 class ConstantCurrent(Stimulus):
     """The same current all the time."""
 
@@ -97,7 +117,7 @@ class ConstantOnGrid(Driver):
         return Current(self.amplitude, 0.0), memory
 
 
-class StepCurrent(Stimulus):
+class StepCurrent(Timed):
     """A current from ``start`` to ``stop``."""
 
     amplitude: Number = parameter("uA/cm^2", "current density, positive depolarises", default=0.0)
@@ -111,19 +131,6 @@ class StepCurrent(Stimulus):
 
     def at(self, t: jax.Array, v: jax.Array) -> Current:
         return Current(jnp.where((t >= self.start) & (t < self.stop), self.amplitude, 0.0), 0.0)
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return float(np.min(np.asarray(self.start)))
-
-    @property
-    def offset(self) -> float | None:
-        last = float(np.max(np.asarray(self.stop)))
-        return last if np.isfinite(last) else None
 
     @property
     def charge_density(self) -> ArrayLike:

@@ -10,14 +10,14 @@ from jaxtyping import ArrayLike
 
 from jaxmem.membrane.mechanism import Current, Number, parameter
 from jaxmem.rig.drive import Driver, Memory, Moment
-from jaxmem.rig.extent import Extent, earliest, latest, shown
-from jaxmem.rig.stimuli import Stimulus
+from jaxmem.rig.extent import Extent, shown
+from jaxmem.rig.stimuli import Timed
 
 ANCHORS = 128  # places of a chirp from which its phase is counted
 CYCLE = 2.0**32
 
 
-class Sinusoid(Stimulus):
+class Sinusoid(Timed):
     """``offset + amplitude*sin(2 pi f (t - start) + phase)`` from ``start`` to ``stop``, f in Hz, phase in degrees."""
 
     amplitude: Number = parameter("uA/cm^2", "amplitude of the sine", default=0.0)
@@ -39,18 +39,6 @@ class Sinusoid(Stimulus):
     def at(self, t: jax.Array, v: jax.Array) -> Current:
         angle = 2 * np.pi * (1e-3 * self.frequency * (t - self.start) + self.phase / 360.0)
         return Current(shown(self.start, t, self.stop, self.mean + self.amplitude * jnp.sin(angle)), 0.0)
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return earliest(self.start)
-
-    @property
-    def offset(self) -> float | None:
-        return latest(self.stop)
 
     @property
     def charge_density(self) -> ArrayLike:
@@ -79,7 +67,7 @@ class WaveOnGrid(Driver):
         return Current((self.mean + self.amplitude * sine) * (end - begin), 0.0), memory
 
 
-class Chirp(Stimulus):
+class Chirp(Timed):
     """A sine whose frequency goes from ``first`` to ``last`` (Hz) between ``start`` and ``stop``.
 
     ``sweep`` "linear": f = first + (last - first) x; "exponential": f = first*(last/first)^x, with x from 0 to 1. It
@@ -132,18 +120,6 @@ class Chirp(Stimulus):
             cycles = 1e-3 * length * self.first * _power_integral(jnp.log(self.last / self.first), x)
         sine = self.mean + self.amplitude * jnp.sin(2 * np.pi * cycles)
         return Current(shown(self.start, t, self.stop, sine), 0.0)
-
-    @property
-    def edges(self) -> list[ArrayLike]:
-        return [self.start, self.stop]
-
-    @property
-    def onset(self) -> float:
-        return earliest(self.start)
-
-    @property
-    def offset(self) -> float | None:
-        return latest(self.stop)
 
     @property
     def charge_density(self) -> ArrayLike:

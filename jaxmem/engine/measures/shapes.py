@@ -5,6 +5,7 @@ to ``slope`` (mV/ms) for the last time before the peak and stays there for three
 eFEL's AP_begin_indices. One without such a beginning has no amplitude, threshold or width.
 """
 
+import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -96,8 +97,9 @@ class _Begun(Shape):
 
     slope: float = parameter("mV/ms", "slope at which a spike begins", default=10.0)
 
+    @abc.abstractmethod
     def told(self, peak: Peak, beginning: Beginning) -> jax.Array:
-        raise NotImplementedError
+        """What there is to tell of a spike from its beginning to its peak."""
 
     def init(self, v: jax.Array) -> tuple[Peak, Beginning, Gathered]:
         return Peak.none(v), Beginning.none(v), self.none(v)
