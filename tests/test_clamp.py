@@ -192,3 +192,39 @@ def test_leak_subtraction_takes_away_what_is_linear() -> None:
     assert abs((found.current - gated)[inside]).max() < 0.02 * abs(gated).max()
     with pytest.raises(ValueError, match="n is how many"):
         jm.leak_subtracted(squid(), clamp, 5.0, n=0)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_prediction_charges_a_passive_cell_by_its_part_at_once(precision: str) -> None:
+    part = np.array([0.25, 0.8, 1.0])
+    fields = dict(series_resistance=0.5, compensation=0.6, prediction=part, cell_capacitance=1.25)
+    clamp = jm.VoltageClamp.steps(-70.0, 10.0, 1.0, 100.0, **fields)
+    cell = jm.Membrane({}, {}, capacitance=1.25, initial_v=np.full(3, -70.0))
+    tau = 0.5 * 0.4 * 1.25  # ms: what is left of the resistance, times the capacitance (no leak)
+    runs = []
+    for dt in (0.01, 0.005):
+        record = jm.Record(["v", "stimulus"], 0.1)
+        runs.append(jm.simulate(cell, 3.0, dt=dt, stimulus=clamp, precision=precision, record=record))
+    time, v = runs[0].time[:, None], [run.traces["v"] for run in runs]
+    after = np.where(time > 1.05, np.exp(-(time - 1.0) / tau), np.nan)
+    closed = 10.0 - (1 - part) * 80.0 * after
+    inside = time[:, 0] > 1.05
+    limit = 2e-2 if precision == "float64" else 3e-2
+    np.testing.assert_allclose(
+        (2 * v[1] - v[0])[inside], closed[inside], atol=limit
+    )  # first order in dt, so this is it
+    error = np.abs(v[1] - closed)[inside].max(0)
+    assert np.all(error < 80.0 * part * 0.005 / tau)  # the charge flows within one step, not at its beginning
+    assert np.all(v[0][~inside] == -70.0) or np.abs(v[0][~inside] + 70.0).max() < 1e-4
+    charge = runs[1].audit.worst_charge
+    assert charge < (1e-12 if precision == "float64" else 1e-4)
+
+
+def test_where_prediction_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match="give it a series_resistance"):
+        jm.VoltageClamp(0.0, prediction=0.5)
+    clamp = jm.VoltageClamp.steps(-65.0, 0.0, 1.0, 2.0, series_resistance=0.1, prediction=0.5)
+    with pytest.raises(ValueError, match="choose an integrator of fixed steps"):
+        jm.simulate(squid(1), 3.0, stimulus=clamp, integrator=jm.Adaptive())
+    plain = jm.VoltageClamp(0.0, series_resistance=0.1, prediction=0.0)  # none: the adaptive integrator takes it
+    assert plain.at(jnp.asarray(0.0), jnp.asarray(-1.0)).value == pytest.approx(10.0)

@@ -321,11 +321,28 @@ def test_named_records_are_found(full):
 
 def test_stimulus_that_was_not_recorded_is_computed(full):
     silent = without(full, recorded=["v"])
-    time, current = data.stimulus_line(silent, 0)
+    time, current, unit = data.stimulus_line(silent, 0)
+    assert unit == "uA/cm^2"
     np.testing.assert_allclose(np.interp(full.time[:-1], time, current), full.traces["stimulus"][:-1, 0], atol=1e-5)
     varied = dataclasses.replace(silent, stimulus=jm.StepCurrent(amplitude=np.arange(float(CELLS)), start=10.0))
     assert data.stimulus_line(varied, 7)[1].max() == 7.0
     assert "stimulus.amplitude" in data.varied(varied)
+
+
+@pytest.mark.parametrize("resistance", [None, 0.1])
+def test_the_command_of_a_clamp_that_was_not_recorded_is_shown(full, resistance):
+    levels = np.linspace(-40.0, 40.0, CELLS)
+    clamp = jm.VoltageClamp.steps(-70.0, levels, 10.0, 50.0, series_resistance=resistance)
+    silent = dataclasses.replace(without(full, recorded=["v"]), stimulus=clamp)
+    time, command, unit = data.stimulus_line(silent, 5)
+    assert unit == "mV"
+    np.testing.assert_allclose(
+        command, np.where((time >= 10.0 - 1e-6) & (time < 50.0 - 1e-6), levels[5], -70.0), rtol=1e-6
+    )
+    strip = plots.voltage(silent, cells=[5]).axes[-1]
+    assert strip.get_ylabel() == "command\n(mV)" and strip.lines[0].get_ydata().max() == pytest.approx(
+        levels[5], rel=1e-6
+    )
 
 
 def test_window(full):

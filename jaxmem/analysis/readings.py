@@ -10,6 +10,7 @@ from jaxmem.rig.amplifier import Amplifier
 from jaxmem.rig.random import Source
 
 PURPOSE = 0x414D504C  # keeps these numbers apart from those of a noise current with the same seed
+RECORD = "reading"  # what stands before the names of what is shown
 OVERSAMPLING = 5  # samples per period of the corner, at least
 
 
@@ -22,7 +23,7 @@ def readings(simulation: Simulation, amplifier: Amplifier) -> dict[str, Trace]:
     if amplifier.mode == "voltage_clamp":
         shown = _recorded(simulation, "clamp")
         values = np.asarray(shown.values, float)
-        name, what = "reading.i", "current that the amplifier shows, outward positive"
+        name, what = f"{RECORD}.i", "current that the amplifier shows, outward positive"
     else:
         shown = _recorded(simulation, "v")
         values = np.asarray(shown.values, float) + _of(amplifier.junction_potential, shown)
@@ -31,7 +32,7 @@ def readings(simulation: Simulation, amplifier: Amplifier) -> dict[str, Trace]:
             if not np.array_equal(injected.time, shown.time) or not np.array_equal(injected.cells, shown.cells):
                 raise ValueError("v and stimulus must be recorded together, in one record, to show a bridge error")
             values = values + _of(amplifier.bridge_error, shown) * np.asarray(injected.values, float)
-        name, what = "reading.v", "voltage that the amplifier shows"
+        name, what = f"{RECORD}.v", "voltage that the amplifier shows"
     if amplifier.corner is not None:
         values = _filtered(values, shown.time, amplifier.corner)
     if np.any(np.asarray(amplifier.noise)):
@@ -56,16 +57,21 @@ def _of(number: object, trace: Trace) -> np.ndarray:
     return x[..., trace.cells] if x.ndim else x
 
 
-def _filtered(values: np.ndarray, time: np.ndarray, corner: float) -> np.ndarray:
-    """A causal 4-pole Bessel low-pass, in its steady state at the first sample."""
-    from scipy.signal import bessel, sosfilt, sosfilt_zi
-
-    rate = 1000.0 / float(time[1] - time[0]) if time.size > 1 else 0.0
+def check_rate(rate: float, corner: float) -> None:
+    """ValueError where so many samples/s are too few for a filter at ``corner`` (Hz)."""
     if rate < OVERSAMPLING * corner * (1 - 1e-9):
         raise ValueError(
             f"a filter at {corner:g} Hz needs {OVERSAMPLING} samples to its period: record every "
             f"{1000.0 / (OVERSAMPLING * corner):.4g} ms or less (found {rate:g} samples/s)"
         )
+
+
+def _filtered(values: np.ndarray, time: np.ndarray, corner: float) -> np.ndarray:
+    """A causal 4-pole Bessel low-pass, in its steady state at the first sample."""
+    from scipy.signal import bessel, sosfilt, sosfilt_zi
+
+    rate = 1000.0 / float(time[1] - time[0]) if time.size > 1 else 0.0
+    check_rate(rate, corner)
     sos = bessel(4, corner, fs=rate, output="sos", norm="mag")
     start = sosfilt_zi(sos)[(..., *[None] * (values.ndim - 1))] * values[0]
     return sosfilt(sos, values, axis=0, zi=start)[0]

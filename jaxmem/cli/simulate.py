@@ -116,7 +116,7 @@ def _run(plan: Experiment, execution: Execution, progress: Progress, checkpoint:
         checkpoint=checkpoint,
         **setup.how,
     )
-    return plan.labelled(done)
+    return plan.finished(done)
 
 
 def _save(result: Simulation, plan: Experiment, target: pathlib.Path, overwrite: bool) -> None:

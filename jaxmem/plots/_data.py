@@ -108,12 +108,14 @@ def line(simulation: Simulation, path: str, cell: int, window: tuple[float, floa
     return time[inside], values[inside], trace.unit
 
 
-def stimulus_line(
-    simulation: Simulation, cell: int, window: tuple[float, float] | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """(time, uA/cm^2) of the stimulus: as recorded, else from the stimulus itself where it does not depend on v."""
-    if cell in recorded_cells(simulation, ["stimulus"]):
-        return line(simulation, "stimulus", cell, window)[:2]
+def stimulus_line(simulation: Simulation, cell: int, window: tuple[float, float] | None = None) -> Line | None:
+    """(time, values, unit) of the stimulus: as recorded, else from the stimulus itself where it does not depend on v.
+
+    Of a voltage clamp whose current was not recorded it is the command, in mV.
+    """
+    for path in ("stimulus", "command"):
+        if cell in recorded_cells(simulation, [path]):
+            return line(simulation, path, cell, window)
     if simulation.stimulus is None:
         return None
     first, steps = int(simulation.initial_state.step), round(simulation.duration / simulation.dt)
@@ -125,12 +127,16 @@ def stimulus_line(
         jnp.asarray(step), jnp.asarray(simulation.dt), jnp.full(step.shape, index[cell] if index.ndim else index)
     )
     v = jnp.zeros(step.shape)
-    if mine.begin(v, moment.cell):  # it goes on from step to step
+    memory = mine.begin(v, moment.cell)
+    if "command" in simulation.stimulus.readings:
+        command = mine.readings(moment, v, memory, 0.0)["command"]
+        return step * simulation.dt, np.broadcast_to(np.asarray(command), step.shape), "mV"
+    if memory:  # it goes on from step to step
         return None
     current, _ = mine.drive(moment, v, {})
     if not isinstance(current, Current) or np.any(np.asarray(current.slope) != 0):
         return None
-    return step * simulation.dt, np.broadcast_to(np.asarray(current.value), step.shape)
+    return step * simulation.dt, np.broadcast_to(np.asarray(current.value), step.shape), "uA/cm^2"
 
 
 def check_cells(cells: int | Sequence[int], available: np.ndarray, most: int) -> list[int]:

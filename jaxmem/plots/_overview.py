@@ -69,10 +69,13 @@ def _voltages(figure: "Figure", place: Any, simulation: Simulation) -> tuple["Ax
     available = data.recorded_cells(simulation, ["v"])
     chosen = data.examples(simulation, available, 1, 3)
     ax = draw_voltages(figure, place, simulation, chosen)
-    stimulated = any(np.any(s[1] != 0) for c in chosen if (s := data.stimulus_line(simulation, c)) is not None)
+    stimuli = [s for c in chosen if (s := data.stimulus_line(simulation, c)) is not None]
+    clamped = bool(stimuli) and stimuli[0][2] == "mV"
+    stimulated = clamped or any(np.any(y != 0) for _, y, _ in stimuli)
+    below = "the command of the clamp" if clamped else "the stimulus"
     if data.cell_number(simulation) == 1:
-        return ax, "Voltage", f"Voltage (dotted: 0 mV){' and stimulus' if stimulated else ''}."
-    also = " and the stimulus" if stimulated else ""
+        return ax, "Voltage", f"Voltage (dotted: 0 mV){f' and {below}' if stimulated else ''}."
+    also = f" and {below}" if stimulated else ""
     return ax, "Example cells", f"{len(chosen)} of {available.size:,} recorded cells (dotted: 0 mV){also}."
 
 

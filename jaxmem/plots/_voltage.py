@@ -22,7 +22,7 @@ Window = tuple[float, float] | None
 def voltage(
     simulation: Simulation, *, cells: Cells = None, window: Window = None, title: str | None = None
 ) -> "Figure":
-    """Membrane potential against time, a row per cell, with the stimulus below.
+    """Membrane potential against time, a row per cell, with the stimulus (of a voltage clamp: its command) below.
 
     ``cells``: up to 20 recorded cells (default: six that stand for the others). ``window``: (from, to) in ms.
     Raises ValueError where v, or a cell that was asked for, was not recorded.
@@ -46,7 +46,9 @@ def draw_voltages(
 ) -> "Axes":
     """Rows of v with one scale and a strip of the stimulus below, in a place of a grid; returns the top row."""
     stimuli = {c: s for c in cells if (s := data.stimulus_line(simulation, c, window)) is not None}
-    strip = bool(stimuli) and any(np.any(y != 0) for _, y in stimuli.values())
+    unit = next((u for _, _, u in stimuli.values()), "")
+    shown = [(time, y) for time, y, u in stimuli.values() if u == unit]
+    strip = any(np.any(y != 0) for _, y in shown) or unit == "mV"
     heights = [1.0] * len(cells) + [0.8 if len(cells) > 1 else 0.3] * strip
     rows = place.subgridspec(len(heights), 1, height_ratios=heights, hspace=0.04)
     fates = data.fates(simulation)
@@ -70,9 +72,9 @@ def draw_voltages(
     if strip:
         ax = figure.add_subplot(rows[-1], sharex=axes[0])
         axes.append(ax)
-        for time, current in stimuli.values():
-            ax.plot(time * factor, current, color=style.BLACK, drawstyle="steps-post")
-        ax.set_ylabel("stimulus\n" + label("", "uA/cm^2").strip())
+        for time, y in shown:
+            ax.plot(time * factor, y, color=style.BLACK, drawstyle="steps-post")
+        ax.set_ylabel(("command\n" if unit == "mV" else "stimulus\n") + label("", unit).strip())
         ax.margins(y=0.15)
         style.round_ticks(ax.yaxis, 3)
     for ax in axes[:-1]:

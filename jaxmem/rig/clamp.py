@@ -30,10 +30,15 @@ class VoltageClamp(Stimulus):
     R = series_resistance*(1 - compensation) in kOhm cm^2: whole-cell MOhm times the area (10 MOhm on 1000 um^2 are
     0.1 kOhm cm^2).
 
+    ``prediction`` (p) charges the cell ahead of the resistance, by what the amplifier takes for its capacitance: a command
+    that changes by dV also brings the charge p*cell_capacitance*dV, so that a step makes v jump by p of it where that
+    estimate is right (Sigworth's supercharging, ref. below). In steps of dt the charge of a jump flows within one step;
+    integrators that choose their steps cannot express it.
+
     It shows ``command`` and ``clamp``: the current into the cell, through the seal, and that which charges the
     pipette, uA/cm^2; outward through the membrane is positive. The instantaneous charge of a jump is in the book of the
-    electrode (ideal clamp), and the one of the pipette is not shown. F. J. Sigworth (1995), Electronic design of the
-    patch clamp, in Single-Channel Recording, 2nd ed., doi:10.1007/978-1-4419-1229-9_4.
+    electrode (ideal clamp), and that of the pipette or of the prediction is not shown. F. J. Sigworth (1995), Electronic
+    design of the patch clamp, in Single-Channel Recording, 2nd ed., doi:10.1007/978-1-4419-1229-9_4.
     """
 
     command: TimeCourse | Waveform | None
@@ -48,6 +53,16 @@ class VoltageClamp(Stimulus):
         "uF/cm^2", "capacitance of the pipette per area of the cell", default=0.0, minimum=0.0
     )
     seal_conductance: Number = parameter("mS/cm^2", "leak of the seal, per area of the cell", default=0.0, minimum=0.0)
+    prediction: Number | None = parameter(
+        "1",
+        "part of a change of the command that the membrane is charged by at once",
+        default=None,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    cell_capacitance: Number = parameter(
+        "uF/cm^2", "capacitance of the cell as the amplifier estimates it", default=1.0, minimum=0.0
+    )
     carrier: str | None = eqx.field(static=True, default=None)
 
     def __init__(
@@ -59,6 +74,8 @@ class VoltageClamp(Stimulus):
         pipette_capacitance: Number = 0.0,
         seal_conductance: Number = 0.0,
         carrier: str | None = None,
+        prediction: Number | None = None,
+        cell_capacitance: Number = 1.0,
     ):
         course = command if isinstance(command, TimeCourse | Waveform) else None
         if holding is None:
@@ -67,10 +84,16 @@ class VoltageClamp(Stimulus):
             course = TimeCourse([0.0], [command])
         if holding is None:
             raise ValueError("a voltage clamp needs a command or a holding potential (mV)")
-        ideal = series_resistance is None or (isinstance(series_resistance, int | float) and series_resistance == 0)
+        none = lambda x: x is None or (isinstance(x, int | float) and x == 0)
+        ideal = none(series_resistance)
+        if ideal and not none(prediction):
+            raise ValueError(
+                "an ideal clamp has nothing to predict: give it a series_resistance, or leave prediction out"
+            )
         self.command, self.holding, self.carrier = course, holding, carrier
         self.series_resistance, self.compensation = None if ideal else series_resistance, compensation
         self.pipette_capacitance, self.seal_conductance = pipette_capacitance, seal_conductance
+        self.prediction, self.cell_capacitance = None if none(prediction) else prediction, cell_capacitance
 
     @classmethod
     def steps(cls, holding: Number, levels: ArrayLike, start: Number, stop: Number, **fields: Any) -> "VoltageClamp":
@@ -114,7 +137,9 @@ class VoltageClamp(Stimulus):
         fields = (command, self.holding, self.pipette_capacitance, self.seal_conductance)
         if self.imposes_voltage:
             return IdealOnGrid(*fields)
-        return ClampOnGrid(*fields, self._g)
+        return ClampOnGrid(
+            *fields, self._g, None if self.prediction is None else self.prediction * self.cell_capacitance
+        )
 
     def at(self, t: jax.Array, v: jax.Array) -> Drive:
         level: Any = self.holding
@@ -124,6 +149,11 @@ class VoltageClamp(Stimulus):
             level = self.command.level(self.holding, t)
         if self.imposes_voltage:
             return Voltage(level, level, level)
+        if self.prediction is not None:
+            raise ValueError(
+                "a clamp with prediction charges the cell at once where its command jumps, which only steps of dt can "
+                "express; choose an integrator of fixed steps, or leave prediction out"
+            )
         g = self._g
         return Current((level - v) * g - self.seal_conductance * v, -g - self.seal_conductance)
 
@@ -148,16 +178,22 @@ class ClampOnGrid(Driver):
     pipette: Number = parameter("uF/cm^2", "capacitance of the pipette")
     seal: Number = parameter("mS/cm^2", "leak of the seal")
     g: Number = parameter("mS/cm^2", "1/(series resistance left after compensation)")
+    predicted: Number | None = parameter("uF/cm^2", "charge per change of the command, ahead of it", default=None)
 
     def drive(self, moment: Moment, v: jax.Array, memory: Memory) -> tuple[Current, Memory]:
-        _, mean, _ = _course(self, moment, v)
+        _, mean, end = _course(self, moment, v)
         number = lambda x: jnp.asarray(x, v.dtype)
         g, seal = number(self.g), number(self.seal)
-        return Current((mean - v) * g - seal * v, -g - seal), memory
+        current = (mean - v) * g - seal * v
+        if self.predicted is not None and self.command is not None:
+            before = self.command.level(number(self.holding), moment.step, v.dtype, after=False)
+            current = current + number(self.predicted) * ((end - before) / number(moment.dt))
+        return Current(current, -g - seal), memory
 
     def readings(self, moment: Moment, v: jax.Array, memory: Memory, injected: ArrayLike) -> dict[str, ArrayLike]:
         start, _, end = _course(self, moment, v)
-        return {"command": start, "clamp": (start - v) * self.g + self.pipette * ((end - start) / moment.dt)}
+        charged = self.pipette if self.predicted is None else self.pipette + self.predicted
+        return {"command": start, "clamp": (start - v) * self.g + charged * ((end - start) / moment.dt)}
 
 
 class IdealOnGrid(Driver):

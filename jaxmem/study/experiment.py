@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmem.analysis.readings import readings
 from jaxmem.analysis.resting import resting_state
 from jaxmem.engine.adaptive import Adaptive
 from jaxmem.engine.integrators import Integrator, Staggered
@@ -27,9 +28,11 @@ from jaxmem.engine.simulation import Labels, Simulation
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
 from jaxmem.membrane.state import State
+from jaxmem.rig.amplifier import Amplifier
 from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import (
+    amplifier_table,
     changes_table,
     measure_table,
     membrane_table,
@@ -61,7 +64,8 @@ class Experiment:
 
     ``membrane`` holds the whole population. ``initial`` is "given" (start at ``initial_v`` with steady gates) or
     "steady" (each cell starts in its own steady state). ``measures``: what is measured, names and objects by the names
-    of their results. ``labels["group"]`` says which cell is of which group. ``text`` is the file as read, with what was
+    of their results. ``labels["group"]`` says which cell is of which group. ``amplifier`` shows what is
+    recorded as ``reading.v`` or ``reading.i`` too. ``text`` is the file as read, with what was
     overridden; ``notes`` tell what a reader of the results should know.
     """
 
@@ -84,6 +88,7 @@ class Experiment:
     integrator: Integrator = dataclasses.field(default_factory=Staggered)
     notes: tuple[str, ...] = ()
     labels: dict[str, Labels] = dataclasses.field(default_factory=dict)
+    amplifier: Amplifier | None = None
 
     @property
     def steps(self) -> int:
@@ -101,11 +106,15 @@ class Experiment:
             records=(),
             changes=select(self.changes, cells),
             labels=labels,
+            amplifier=None,
         )
 
-    def labelled(self, simulation: Simulation) -> Simulation:
-        """What was simulated of this experiment, with the names of its cells."""
-        return dataclasses.replace(simulation, labels=self.labels)
+    def finished(self, simulation: Simulation) -> Simulation:
+        """What was simulated of this experiment, with the names of its cells and what the amplifier shows of them."""
+        shown = {} if self.amplifier is None else readings(simulation, self.amplifier)
+        width = np.float32 if self.precision == "float32" else np.float64
+        shown = {name: dataclasses.replace(x, values=x.values.astype(width)) for name, x in shown.items()}
+        return dataclasses.replace(simulation, labels=self.labels, recorded=simulation.recorded | shown)
 
     def build(self) -> Setup:
         """Find the initial state. Cells without a steady state keep the status NO_STEADY_STATE and are not run."""
@@ -119,7 +128,7 @@ class Experiment:
     def run(self, progress: Callable[[int, int], None] | None = None, execution: Execution | None = None) -> Simulation:
         """Build and simulate; arguments as for :func:`jaxmem.simulate`, whose errors it raises."""
         s = self.build()
-        return self.labelled(
+        return self.finished(
             simulate(
                 s.membrane, stimulus=s.stimulus, initial=s.initial, execution=execution, progress=progress, **s.how
             )
@@ -153,7 +162,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ())
     whole = problems.table(tables.ExperimentTable, raw)
     read = lambda name: problems.table(tables.SECTIONS[name], raw.get(name, getattr(whole, name, {})), name)
     sections = {name: read(name) for name in tables.SECTIONS if name in raw or name not in ("membrane", "run")}
-    sections["stimulus"] = raw.get("stimulus", {"kind": "none"})
+    sections["stimulus"], sections["amplifier"] = raw.get("stimulus", {"kind": "none"}), raw.get("amplifier")
     text += "".join(f"\n# overridden: {change.written}" for change in changes) + "\n" * bool(changes)
     return _assemble(file, text, whole, sections, problems)
 
@@ -173,15 +182,19 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     measures: dict[str, str | Measure] = {}
     records: tuple[Record, ...] = ()
     changes: tuple[Change, ...] = ()
+    amplifier: Amplifier | None = None
     if membrane is not None:
         if initial.v is not None:
             membrane = membrane.with_parameters({"initial_v": initial.v})
         duration = np.inf if run is None else run.duration
-        stimulus = stimulus_table.stimulus(sections["stimulus"], membrane, duration, file.parent, problems)
+        amplifier, clamp = amplifier_table.read(sections["amplifier"], sections["stimulus"], membrane, problems)
+        stimulus = stimulus_table.stimulus(sections["stimulus"], membrane, duration, file.parent, problems, clamp)
         if sections["output"] is not None:
             measures = measure_table.measures(sections["output"].measures, membrane, file.parent, problems)
             dt = 0.025 if run is None else run.dt
             records = protocol_table.records(sections["output"], membrane, people.cells, dt, problems, stimulus)
+            if amplifier is not None:
+                amplifier_table.check(amplifier, records, duration, problems)
         if whole is not None:
             changes = changes_table.changes(
                 whole.schedule, whole.drug, membrane, people.cells, duration, file.parent, problems, notes
@@ -196,7 +209,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,
         measures=measures, records=records, cells=people.cells, seed=people.seed, varied=cells.varied,
-        changes=changes, integrator=_integrator(run), notes=tuple(notes), labels=cells.labels,
+        changes=changes, integrator=_integrator(run), notes=tuple(notes), labels=cells.labels, amplifier=amplifier,
     )  # fmt: skip
 
 
@@ -251,7 +264,7 @@ def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None
     """Put a value into the raw tables."""
     parts = change.path.split(".")
     if parts[0] not in tables.ExperimentTable.model_fields:
-        if near := difflib.get_close_matches(parts[0], [*tables.SECTIONS, "stimulus"], n=1, cutoff=0.75):
+        if near := difflib.get_close_matches(parts[0], [*tables.SECTIONS, "stimulus", "amplifier"], n=1, cutoff=0.75):
             raise ExperimentError(
                 [f"{change.written}: there is no {change.path!r}; did you mean '{'.'.join([*near, *parts[1:]])}'?"]
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmem.analysis import readings
 from jaxmem.engine.simulation import Simulation
 from jaxmem.membrane.state import Status
 from jaxmem.study.hdf5 import Variable
@@ -103,7 +104,7 @@ def layout(simulation: Simulation) -> tuple[Layout, Axes]:
     shape = np.shape(simulation.final_state.v)
     axes = Axes(shape[-1] if shape else None)
     recorded: dict[str, dict[str, str | None]] = {}
-    parts = {*simulation.membrane.mechanisms, *simulation.membrane.species}
+    parts = {*simulation.membrane.mechanisms, *simulation.membrane.species, readings.RECORD}
     for name, trace in simulation.recorded.items():
         first, _, rest = name.partition(".")
         label = plain(first) if rest and first not in parts else ""

@@ -60,6 +60,7 @@ class Reader:
     duration: float
     folder: pathlib.Path
     problems: Problems
+    clamp: dict[str, float] = dataclasses.field(default_factory=dict)  # fields that [amplifier] gives a voltage clamp
 
     def quantity(self, value: Any, unit: str) -> float:
         return units.parse_quantity(
@@ -68,10 +69,10 @@ class Reader:
 
 
 def stimulus(
-    raw: Any, membrane: Membrane, duration: float, folder: pathlib.Path, problems: Problems
+    raw: Any, membrane: Membrane, duration: float, folder: pathlib.Path, problems: Problems, clamp: dict[str, float]
 ) -> Stimulus | None:
-    """The stimulus of a file; what is wrong is noted, and what is left may be None."""
-    reader = Reader(membrane, duration, folder, problems)
+    """The stimulus of a file; what is wrong is noted, and what is left may be None. ``clamp``: see Reader."""
+    reader = Reader(membrane, duration, folder, problems, clamp)
     if not isinstance(raw, list):
         return _one(raw, ("stimulus",), reader)
     numbered = [_seeded(part, i) for i, part in enumerate(raw)]
@@ -196,7 +197,7 @@ def _make(
     if cls is ConductanceClamp:
         return ConductanceClamp(_conductance(given["g"], (*where, "g"), reader), **fields)
     if cls is VoltageClamp:
-        return VoltageClamp(_command(given.get("command"), reader), **fields)
+        return VoltageClamp(_command(given.get("command"), reader), **(reader.clamp | fields))
     return cls(**fields)
 
 

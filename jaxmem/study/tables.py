@@ -185,6 +185,7 @@ class ExperimentTable(Table):
     output: Any = {}
     schedule: Any = []  # read by changes_table
     drug: Any = []
+    amplifier: Any = None  # read by amplifier_table
 
 
 SECTIONS: dict[str, type[Table]] = {
