@@ -175,6 +175,7 @@ def test_ideal_clamp_of_a_leak():
     np.testing.assert_allclose(sim.final_state.book["electrode"], through_leak + on_capacitor, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_events_strike_at_the_spike():
     membrane = probes.depleting_synapse()
     sim = jm.simulate(

@@ -184,7 +184,11 @@ def load_with_shift(read: Any) -> jm.Experiment:
             "9: drug[0].shift",
             "is missing",
         ),
-        ('[[drug]]\nname = "x"\nhalf = 1\nmode = "open"\nconcentration = 1', "12: drug[0].mode", "'block', 'shift'"),
+        (
+            '[[drug]]\nname = "x"\ntarget = "sodium.g"\nhalf = 1\nmode = "open"\nconcentration = 1',
+            "13: drug[0].mode",
+            "'block', 'shift'",
+        ),
         (
             '[[drug]]\nname = "x"\ntarget = "sodium.g"\nhalf = 1\nconcentration = {times = [1, 2], values = [1, "x"]}',
             "13: drug[0].concentration.values[1]",

@@ -145,6 +145,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     assert peaks[1] < peaks[0] + 0.4 * (530 - 180), peaks
 
 
+@pytest.mark.slow
 def test_the_same_line_typed_again_goes_on(tmp_path: Path) -> None:
     experiment = tmp_path / "long.toml"
     experiment.write_text(

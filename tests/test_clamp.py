@@ -159,6 +159,7 @@ def test_a_clamp_runs_again_from_a_file(tmp_path: Any) -> None:
         assert sim.recorded["clamp"].unit == "uA/cm^2" and sim.recorded["command"].unit == "mV"
 
 
+@pytest.mark.slow
 def test_gradient_through_a_series_resistance() -> None:
     membrane = jm.presets.get("hodgkin_huxley_1952")
 

@@ -61,6 +61,7 @@ def test_order_with_moving_ions(name):
     assert name != "rush_larsen" or found["v"] < 1.5  # or it would not be what it is compared for
 
 
+@pytest.mark.slow
 def test_adaptive_error_follows_its_tolerance():
     membrane = small_cell()
     state = random_state(membrane, 3, seed=2)
@@ -150,7 +151,7 @@ def test_a_continued_run_keeps_its_bits_at_odd_cuts(name):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("between", ["rk4", "adaptive"])
+@pytest.mark.parametrize("between", ["rk4", pytest.param("adaptive", marks=pytest.mark.slow)])
 def test_handing_over_keeps_second_order(between, monkeypatch):
     """From the default and back, both in the middle of a refresh interval of eight steps, with transfers between pools."""
     monkeypatch.setattr(host, "refresh_steps", lambda dt: 8)

@@ -34,6 +34,7 @@ def test_where_counts_differ_the_fine_run_stands():
     assert np.mean(pair.measures["final_v"][both] != pair.fine.measures["final_v"][both]) > 0.99
 
 
+@pytest.mark.slow
 def test_goes_on_from_a_state_at_its_time():
     membrane = jm.presets.pump_leak()
     start = jm.simulate(membrane, 3.0, dt=0.1, stimulus=jm.StepCurrent(2.0, 1.0, 5.0)).final_state

@@ -87,7 +87,9 @@ def test_a_drug_that_is_washed_out_leaves_the_parameter_as_it_was() -> None:
     slow = jm.Drug("sodium.g", jm.TimeCourse([1.0, 3.0], [3e-5, 0.0], tau=2.0), half=4e-6)
     for precision in ("float32", "float64"):
         like = jnp.zeros(2, precision)
-        during = lambda c, step, like=like: Protocol(None, c).on_grid(DT).during(NEURON, Window(jnp.int32(step), 20), like)
+        during = lambda c, step, like=like: (
+            Protocol(None, c).on_grid(DT).during(NEURON, Window(jnp.int32(step), 20), like)
+        )
         g = np.dtype(precision).type(NEURON.mechanisms["sodium"].g)
         assert (during(change, 100).mechanisms["sodium"].g < g / 5).all()
         assert (during(change, 120).mechanisms["sodium"].g == g).all()
