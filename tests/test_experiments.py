@@ -17,9 +17,9 @@ EXPERIMENTS = [
     pytest.param("action_potential", {"row": 16}, {"sodium": 0.0}, id="action_potential", marks=SLOW),
     pytest.param("all_or_none", {"celsius": (6.3, 20.0, 35.0), "row": 40}, {"sodium": 0.0}, id="all_or_none"),
     pytest.param("refractory_period", {"intervals": 22, "strengths": 23}, {"sodium": 0.0}, id="refractory_period"),
-    pytest.param("strength_duration", {"durations": 24, "halvings": 14}, {"sodium": 0.0}, id="strength_duration"),
+    pytest.param("strength_duration", {"durations": 24, "halvings": 14}, {"sodium": 0.0}, id="strength_duration", marks=SLOW),
     pytest.param("frequency_code", {"settle": 700.0, "look": 200.0}, {"sodium": 0.0}, id="frequency_code", marks=SLOW),
-    pytest.param("temperature", {"temperatures": 41, "duration": 100.0}, {"sodium": 0.0}, id="temperature"),
+    pytest.param("temperature", {"temperatures": 41, "duration": 100.0}, {"sodium": 0.0}, id="temperature", marks=SLOW),
     pytest.param("fifty_hertz_for_ten_minutes", {"duration": 20e3, "cells": 4}, {"sodium": 0.0},
                  id="fifty_hertz_for_ten_minutes", marks=SLOW),
 ]  # fmt: skip
@@ -45,6 +45,7 @@ def test_what_is_expected_comes_out(name: str, size: dict, broken: dict) -> None
     findings.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size", "broken"), EXPERIMENTS)
 def test_a_broken_membrane_is_noticed(name: str, size: dict, broken: dict) -> None:
     _, findings, *_ = experiment(name).run(**size | broken)

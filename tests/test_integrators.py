@@ -36,7 +36,7 @@ def everything() -> jm.Membrane:
 
 
 # ---------------------------------------------------------------------- order
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", ["staggered", "rush_larsen", pytest.param("rk4", marks=pytest.mark.slow)])
 def test_order_with_moving_ions(name):
     membrane = small_cell()
     state = random_state(membrane, 3, seed=2)
@@ -119,7 +119,7 @@ def test_a_bad_cell_harms_nobody(name):
 
 
 # ---------------------------------------------------------------------- gradients
-@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("name", ["staggered", "rush_larsen", pytest.param("rk4", marks=pytest.mark.slow)])
 def test_gradients_agree_with_differences(name):
     membrane = jm.presets.hodgkin_huxley_1952()
     state = random_state(membrane, 3, seed=4)

@@ -23,6 +23,9 @@ ONE_OF_EACH = (
     "tm_potassium",
     "wb_sodium",
     "wb_potassium",
+    "hh_sodium_states",
+    "hh_potassium_states",
+    "bath",
     "pump_voltage_atp",
 )
 QUICK = ("ghk_calcium", "hh_sodium")
