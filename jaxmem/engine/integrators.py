@@ -219,7 +219,8 @@ def move(
         slope = sum(flows[k].slope for k in charged) - given.slope
         push = -(dt / m.capacitance) * value
         # XLA on a CPU would work the currents out again for each of their uses; what is behind a barrier is kept
-        push, z = jax.lax.optimization_barrier((push, (dt / m.capacitance) * slope))
+        # (one barrier for each: JAX 0.12 cannot transpose a common one where only one of the two has a derivative)
+        push, z = (jax.lax.optimization_barrier(x) for x in (push, (dt / m.capacitance) * slope))
         mean, part = relaxation(z, signed=True)
         excursion = jax.lax.optimization_barrier(push * part)
         flow = {k: dt * _mean_over_step(c, excursion) for k, c in {**flows, "electrode": given}.items()}
