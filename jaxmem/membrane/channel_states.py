@@ -23,8 +23,8 @@ Edges = dict[tuple[str, str], tuple[jax.Array, jax.Array]]
 class HodgkinHuxleySodiumStates(Mechanism):
     """Sodium channels of the squid giant axon in eight states ``m0h0`` ... ``m3h1``, ``i = g m3h1 (v - e)``.
 
-    Rates as :class:`HodgkinHuxleySodium`. About 60 channels per um^2 of squid axon at 20 pS make 120 mS/cm^2 (B. Hille,
-    Ion Channels of Excitable Membranes, 3rd ed. 2001, chapter 12, gives densities of this order).
+    Rates as :class:`HodgkinHuxleySodium`. 120 mS/cm^2 of channels of 20 pS are 60 per um^2: 6000 in 100 um^2, the patch of
+    Goldwyn & Shea-Brown (2011) above (their numbers quoted from memory).
     """
 
     g: Number = parameter("mS/cm^2", "maximal conductance", default=120.0, minimum=0.0)
