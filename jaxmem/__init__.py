@@ -94,12 +94,20 @@ _HOME = {
     "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "Bifurcation": "jaxmem.analysis.bifurcations",
+    "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
+    "RestingStates": "jaxmem.analysis.crossings",
+    "Spectrum": "jaxmem.analysis.spectrum",
+    "Stability": "jaxmem.analysis.stability",
+    "all_resting_states": "jaxmem.analysis.crossings",
     "balance": "jaxmem.analysis.balance",
+    "continuation": "jaxmem.analysis.continuation",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
+    "spectrum": "jaxmem.analysis.spectrum",
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
@@ -115,11 +123,19 @@ if TYPE_CHECKING:
     from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.bifurcations import Bifurcation as Bifurcation
+    from jaxmem.analysis.continuation import Continuation as Continuation
+    from jaxmem.analysis.continuation import continuation as continuation
+    from jaxmem.analysis.crossings import RestingStates as RestingStates
+    from jaxmem.analysis.crossings import all_resting_states as all_resting_states
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.analysis.spectrum import Spectrum as Spectrum
+    from jaxmem.analysis.spectrum import spectrum as spectrum
+    from jaxmem.analysis.stability import Stability as Stability
     from jaxmem.engine import measures as measures
     from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
