@@ -160,24 +160,31 @@ def test_jaxmem_finds_the_physiological_rest() -> None:
 
 def test_no_physiological_rest_below_the_first_fold() -> None:
     """The minimal physiological pump rate."""
-    fold = FOLDS[0][0]
-    pump = np.array([fold - 0.1, fold - 1e-3, 1.5, 2.0])
+    pump = np.array([FOLDS[0][0] - 1e-3, 1.5])
     rest = jm.resting_state(jm.presets.hubel_dahlem_2014().with_parameters({"pump.i_max": pump}))
     polarised = (rest.status == jm.Status.OK) & (rest.v < -50)
-    assert polarised.tolist() == [False, False, True, True]
+    assert polarised.tolist() == [False, True]
 
 
-def interrupted(precision: str) -> jm.Simulation:
-    """The pump stands still for 4 and 10 s and comes back."""
-    gone = np.array([4e3, 10e3])
-    interruption = jm.Schedule("pump.i_max", times=[100.0, 100.0 + gone], values=[0.0, 6.8])
-    cell = jm.presets.hubel_dahlem_2014()
-    return jm.simulate(cell, 12e3, dt=0.1, changes=interruption, precision=precision)
+def left_alone(precision: str) -> jm.Simulation:
+    """Five seconds of two cells with all that the published one holds: little has leaked, or nearly all."""
+    v, k, cl = np.array([-60.0, -15.0]), np.array([128.8, 114.0]), np.array([11.0, 27.0])
+    na, na_out, k_out, cl_out = two_rests.concentrations((v, None, k, cl))
+    start = {
+        "na.inside": na,
+        "na.outside": na_out,
+        "k.inside": k,
+        "k.outside": k_out,
+        "cl.inside": cl,
+        "cl.outside": cl_out,
+    }
+    cells = jm.presets.hubel_dahlem_2014().with_parameters(start | {"initial_v": v})
+    return jm.simulate(cells, 5e3, dt=0.05, precision=precision)
 
 
-def test_ten_seconds_without_its_pump_starve_it_and_four_do_not() -> None:
-    """From where each is left, the solver finds the rest that its ions go to."""
-    run = interrupted("float64")
+def test_each_of_two_cells_goes_to_its_own_rest() -> None:
+    """From where a simulation leaves them the solver finds both rests, all ions counted on the way."""
+    run = left_alone("float64")
     assert run.audit.worst_charge < 1e-12
     now = run.membrane.environment(run.final_state.book)
     start = {f"{k}.{side}": getattr(now, side)[k] for k in ("na", "k", "cl") for side in ("inside", "outside")}
@@ -190,7 +197,14 @@ def test_ten_seconds_without_its_pump_starve_it_and_four_do_not() -> None:
 
 
 def test_the_same_in_float32() -> None:
-    run = interrupted("float32")
-    recovered, starved = run.final_state.v
-    assert recovered == pytest.approx(-67.648, abs=0.02) and starved > -20.0
+    run, wide = left_alone("float32"), left_alone("float64")
+    np.testing.assert_allclose(run.final_state.v, wide.final_state.v, rtol=0, atol=2e-4)
     assert run.audit.worst_charge < 1e-4
+
+
+def test_a_spike_is_as_high_in_finer_steps() -> None:
+    """Activation at once makes the rise steep: the docstring's 0.0125 ms. Peak by RK4 in steps of 0.003 ms: 40.99 mV."""
+    cell, current = jm.presets.hubel_dahlem_2014(), jm.ConstantCurrent(1.5)
+    run = jm.simulate(cell, 60.0, dt=0.0125, stimulus=current, measures=["maximum_v", "spike_count"])
+    assert run.measures["spike_count"] >= 1
+    assert run.measures["maximum_v"] == pytest.approx(40.99, abs=0.5)

@@ -21,6 +21,7 @@ def hubel_dahlem_2014() -> Membrane:
     pump, capacitance, RT/F, volumes of 2160 and 720 um^3, and 922 um^2 of membrane, from its factor of current to
     concentration. The concentrations at the start are those published, 0.004 mM from where the equations rest. Both
     sides are made neutral by impermeant anions; unlike the code, the charge on the capacitor is counted (0.002 mM).
+    Sodium activates at once: spikes rise so steeply that fixed steps should not exceed 0.0125 ms.
     """
     alive: tuple[Side, Side] = ("inside", "outside")
     ions = {
