@@ -32,6 +32,7 @@ _HOME = {
     "HodgkinHuxleySodium": "jaxmem.membrane.channels",
     "HodgkinHuxleyPotassiumStates": "jaxmem.membrane.channel_states",
     "HodgkinHuxleySodiumStates": "jaxmem.membrane.channel_states",
+    "HubelDahlemChannels": "jaxmem.membrane.one_gate",
     "Leak": "jaxmem.membrane.channels",
     "Linear": "jaxmem.membrane.mechanism",
     "Mechanism": "jaxmem.membrane.mechanism",
@@ -44,6 +45,7 @@ _HOME = {
     "Point": "jaxmem.membrane.state",
     "Rates": "jaxmem.membrane.mechanism",
     "Scheme": "jaxmem.membrane.mechanism",
+    "SigmoidPump": "jaxmem.membrane.pumps",
     "Species": "jaxmem.membrane.species",
     "Sphere": "jaxmem.membrane.geometry",
     "State": "jaxmem.membrane.state",
@@ -179,10 +181,12 @@ if TYPE_CHECKING:
     from jaxmem.membrane.mechanism import Scheme as Scheme
     from jaxmem.membrane.mechanism import parameter as parameter
     from jaxmem.membrane.membrane import Membrane as Membrane
+    from jaxmem.membrane.one_gate import HubelDahlemChannels as HubelDahlemChannels
     from jaxmem.membrane.parameters import Parameter as Parameter
     from jaxmem.membrane.parameters import PathError as PathError
     from jaxmem.membrane.parameters import concatenate as concatenate
     from jaxmem.membrane.pumps import NaKATPase as NaKATPase
+    from jaxmem.membrane.pumps import SigmoidPump as SigmoidPump
     from jaxmem.membrane.species import Species as Species
     from jaxmem.membrane.species import impermeant as impermeant
     from jaxmem.membrane.state import Point as Point
