@@ -96,6 +96,7 @@ _HOME = {
     "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "Attractors": "jaxmem.analysis.attractors",
     "Bifurcation": "jaxmem.analysis.bifurcations",
     "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
@@ -104,6 +105,7 @@ _HOME = {
     "Spectrum": "jaxmem.analysis.spectrum",
     "Stability": "jaxmem.analysis.stability",
     "all_resting_states": "jaxmem.analysis.crossings",
+    "attractors": "jaxmem.analysis.attractors",
     "balance": "jaxmem.analysis.balance",
     "continuation": "jaxmem.analysis.continuation",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
@@ -124,6 +126,8 @@ if TYPE_CHECKING:
     from jaxmem import electrochemistry as electrochemistry
     from jaxmem import testing as testing
     from jaxmem import units as units
+    from jaxmem.analysis.attractors import Attractors as Attractors
+    from jaxmem.analysis.attractors import attractors as attractors
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.bifurcations import Bifurcation as Bifurcation
     from jaxmem.analysis.continuation import Continuation as Continuation
