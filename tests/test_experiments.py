@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from test_experiments_ions import LONG, SMALL
+from test_experiments_textbook import NAMES as TEXTBOOK
 
 import jaxmem as jm
 
@@ -34,7 +35,7 @@ def experiment(name: str):
 
 
 def test_every_script_is_tested() -> None:
-    named = {p.values[0] for p in EXPERIMENTS} | {name for name, _ in [*SMALL, *LONG]}
+    named = {p.values[0] for p in EXPERIMENTS} | {name for name, _ in [*SMALL, *LONG]} | {*TEXTBOOK}
     assert named == {path.stem for path in HOME.glob("*.py")}
 
 

@@ -1,0 +1,40 @@
+"""The textbook as experiments: each comes out in a small size, and says so where its physics is broken."""
+
+import sys
+from typing import Any
+
+import pytest
+from test_experiments_ions import script
+
+import jaxmem as jm
+
+# name, size of a quick run, what breaks the physics, what is then missed
+TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("potassium_only_cell", {"outside": (2.5, 5.0, 140.0)}, {"sodium": 1e-4}, "distance from E_K"),
+]
+NAMES = [name for name, *_ in TEXTBOOK]
+
+
+@pytest.mark.parametrize(("name", "size", "broken", "missed"), TEXTBOOK, ids=NAMES)
+def test_it_comes_out(name: str, size: dict[str, Any], broken: dict[str, Any], missed: str) -> None:
+    module = script(name)
+    sim, findings, *rest = module.run(**size)
+    assert isinstance(sim, jm.Simulation)
+    findings.check()
+    figure = module.draw(sim, *rest)
+    assert all(ax.get_xlabel() and ax.get_ylabel() and ax.get_title("left") for ax in figure.axes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size", "broken", "missed"), TEXTBOOK, ids=NAMES)
+def test_broken_physics_is_told(name: str, size: dict[str, Any], broken: dict[str, Any], missed: str) -> None:
+    with pytest.raises(jm.FindingsError, match=missed):
+        script(name).run(**size | broken)[1].check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_says_the_question(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        script(name).main()
+    assert end.value.code == 0 and "?" in capsys.readouterr().out
