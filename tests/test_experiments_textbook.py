@@ -11,6 +11,7 @@ import jaxmem as jm
 # name, size of a quick run, what breaks the physics, what is then missed
 TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("potassium_only_cell", {"outside": (2.5, 5.0, 140.0)}, {"sodium": 1e-4}, "distance from E_K"),
+    ("bare_bilayer", {"channels": (0, 1, 63), "steps": 100}, {"lipid": 1e-4}, "time constants, lipid over"),
 ]
 NAMES = [name for name, *_ in TEXTBOOK]
 
@@ -18,10 +19,9 @@ NAMES = [name for name, *_ in TEXTBOOK]
 @pytest.mark.parametrize(("name", "size", "broken", "missed"), TEXTBOOK, ids=NAMES)
 def test_it_comes_out(name: str, size: dict[str, Any], broken: dict[str, Any], missed: str) -> None:
     module = script(name)
-    sim, findings, *rest = module.run(**size)
-    assert isinstance(sim, jm.Simulation)
+    found, findings, *more = module.run(**size)
     findings.check()
-    figure = module.draw(sim, *rest)
+    figure = module.draw(found, *more)
     assert all(ax.get_xlabel() and ax.get_ylabel() and ax.get_title("left") for ax in figure.axes)
 
 
