@@ -13,6 +13,7 @@ TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("potassium_only_cell", {"outside": (2.5, 5.0, 140.0)}, {"sodium": 1e-4}, "distance from E_K"),
     ("two_ions", {"dt": 400.0}, {"pump": 0.99}, "largest change of voltage"),
     ("ghk_against_chord", {"levels": 25}, {"sodium": 1.1}, "the other's less that"),
+    ("reversal_by_substitution", {"sodium": (145.0, 58.0, 0.0), "dt": 0.5}, {"anomaly": 0.9}, "leaves of its reversal"),
     ("bare_bilayer", {"channels": (0, 1, 63), "steps": 100}, {"lipid": 1e-4}, "time constants, lipid over"),
 ]
 NAMES = [name for name, *_ in TEXTBOOK]
