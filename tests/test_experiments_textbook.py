@@ -14,12 +14,17 @@ TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("two_ions", {"dt": 400.0}, {"pump": 0.99}, "largest change of voltage"),
     ("ghk_against_chord", {"levels": 25}, {"sodium": 1.1}, "the other's less that"),
     ("reversal_by_substitution", {"sodium": (145.0, 58.0, 0.0), "dt": 0.5}, {"anomaly": 0.9}, "leaves of its reversal"),
+    ("outside_is_finite", {"rates": (0.0, 20.0, 40.0)}, {"fraction": 0.5}, "K. outside after 10 s"),
     ("bare_bilayer", {"channels": (0, 1, 63), "steps": 100}, {"lipid": 1e-4}, "time constants, lipid over"),
 ]
 NAMES = [name for name, *_ in TEXTBOOK]
+LONG = ("outside_is_finite", "two_ions")
 
 
-@pytest.mark.parametrize(("name", "size", "broken", "missed"), TEXTBOOK, ids=NAMES)
+@pytest.mark.parametrize(
+    ("name", "size", "broken", "missed"),
+    [pytest.param(*case, id=case[0], marks=[pytest.mark.slow] * (case[0] in LONG)) for case in TEXTBOOK],
+)
 def test_it_comes_out(name: str, size: dict[str, Any], broken: dict[str, Any], missed: str) -> None:
     module = script(name)
     found, findings, *more = module.run(**size)
