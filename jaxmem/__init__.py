@@ -42,6 +42,7 @@ _HOME = {
     "Parameter": "jaxmem.membrane.parameters",
     "PathError": "jaxmem.membrane.parameters",
     "Point": "jaxmem.membrane.state",
+    "PumpCycle": "jaxmem.membrane.pump_cycle",
     "Rates": "jaxmem.membrane.mechanism",
     "Scheme": "jaxmem.membrane.mechanism",
     "Species": "jaxmem.membrane.species",
@@ -167,6 +168,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.parameters import Parameter as Parameter
     from jaxmem.membrane.parameters import PathError as PathError
     from jaxmem.membrane.parameters import concatenate as concatenate
+    from jaxmem.membrane.pump_cycle import PumpCycle as PumpCycle
     from jaxmem.membrane.pumps import NaKATPase as NaKATPase
     from jaxmem.membrane.species import Species as Species
     from jaxmem.membrane.species import impermeant as impermeant

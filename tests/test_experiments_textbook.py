@@ -15,10 +15,11 @@ TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("ghk_against_chord", {"levels": 25}, {"sodium": 1.1}, "the other's less that"),
     ("reversal_by_substitution", {"sodium": (145.0, 58.0, 0.0), "dt": 0.5}, {"anomaly": 0.9}, "leaves of its reversal"),
     ("outside_is_finite", {"rates": (0.0, 20.0, 40.0)}, {"fraction": 0.5}, "K. outside after 10 s"),
+    ("pump_cycle", {"steps": 5, "pumps": 40, "seconds": 2.0}, {"standard": -33.0}, "current reverses"),
     ("bare_bilayer", {"channels": (0, 1, 63), "steps": 100}, {"lipid": 1e-4}, "time constants, lipid over"),
 ]
 NAMES = [name for name, *_ in TEXTBOOK]
-LONG = ("outside_is_finite", "two_ions")
+LONG = ("outside_is_finite", "pump_cycle", "two_ions")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ ONE_OF_EACH = (
     "hh_potassium_states",
     "bath",
     "pump_voltage_atp",
+    "pump_cycle",
 )
 QUICK = ("ghk_calcium", "hh_sodium")
 SLOW = pytest.mark.slow  # each is quick, all together are not
