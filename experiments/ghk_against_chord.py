@@ -40,11 +40,11 @@ def run(levels: int = 49, sodium: float = 1.0):
     """(what was found, findings): rests over bath K+ and currents over voltage, simulated, of both membranes."""
     findings = jm.Findings(QUESTION)
     both = membranes(sodium)
-    k, v = np.geomspace(0.1, 145.0, levels), np.linspace(-140.0, 60.0, 2 * levels + 1)
+    k, v = np.sort([*np.geomspace(0.1, 145.0, levels), 5.0]), np.linspace(-140.0, 60.0, 2 * levels + 1)
     found = {"k": k, "voltage": v}
     for name, cell in both.items():
         found[f"rest.{name}"] = rests(cell, k)
-        for ion in ("both", *IONS):
+        for ion in IONS:
             found[f"current.{name}.{ion}"] = currents(cell, v, ion)
     g = {ion: float(both[CHORD_CELL].parameters()[f"{ion}_leak.g"].value) for ion in IONS}
     found["ghk"] = np.asarray(
@@ -66,7 +66,7 @@ def run(levels: int = 49, sodium: float = 1.0):
         "ohmic membrane: distance from the chord potential", np.abs(chord - found["chord"]).max(), 0, 1e-6, "mV"
     )
     at = lambda x, level: float(np.interp(np.log(level), np.log(k), x))
-    one = [float(rests(cell, np.array([5.0]))[0]) for cell in both.values()]
+    one = [float(found[f"rest.{name}"][k == 5.0][0]) for name in both]
     findings.expect("rest of the GHK membrane in 5 mM", one[0], -68.6, -68.5, "mV")
     findings.expect("the other's less that", one[1] - one[0], -1e-6, 1e-6, "mV")
     apart = np.abs(chord - ghk)
@@ -111,9 +111,9 @@ def rests(cell: jm.Membrane, k: np.ndarray) -> np.ndarray:
 
 
 def currents(cell: jm.Membrane, v: np.ndarray, ion: str) -> np.ndarray:
-    """Current at the end of clamp steps; of one ion, with the other's channels blocked."""
+    """Current of one ion at the end of clamp steps, with the other's channels blocked."""
     field = "p" if "na_leak.p" in cell.parameters() else "g"
-    blocked = {f"{other}_leak.{field}": 0.0 for other in IONS if ion not in ("both", other)}
+    blocked = {f"{other}_leak.{field}": 0.0 for other in IONS if ion != other}
     clamp = jm.VoltageClamp.steps(-68.0, v, 1.0, 21.0)
     steady = jm.measures.SteadyCurrent(window=(1.5, 21.0))
     sim = jm.simulate(cell.with_parameters(blocked), 22.0, dt=0.05, stimulus=clamp, measures={"i": steady})
@@ -182,7 +182,7 @@ def main() -> None:
     }
     for name in (GHK_CELL, CHORD_CELL):
         variables[f"rest_{name}"] = (bath, found[f"rest.{name}"], "mV", f"simulated rest of the {name} membrane")
-        for ion in ("both", *IONS):
+        for ion in IONS:
             told = f"steady current of the {name} membrane: {ion}"
             variables[f"current_{name}_{ion}"] = (step, found[f"current.{name}.{ion}"], "uA/cm^2", told)
     jm.save_variables(output, variables, attributes=findings.attributes, overwrite=True)

@@ -121,3 +121,46 @@ def test_a_run_keeps_pumps_and_pays_what_it_moves() -> None:
     pumps = 1000 * 1.602176634e-2  # nC/cm^2 for a charge of each pump: what a cycle under way can make of a difference
     assert np.abs(np.asarray(book["na"]) - 3 * np.asarray(book["atp"])).max() < 3 * pumps
     assert np.all(np.asarray(book["atp"]) > 2 * pumps) and np.abs(np.asarray(sim.audit.charge)).max() < 1e-12
+
+
+def test_the_default_integrator_is_second_order() -> None:
+    """The default integrator splits the fast steps: the error of the turnover falls as dt^2."""
+    v, error = np.array([-100.0, 0.0]), []
+    cell = membrane(jm.PumpCycle())
+    rates = [np.array(cell.mechanisms["pump"].rates(jnp.asarray(x), environment(cell, jnp.asarray(x)))) for x in v]
+    exact = np.array([turnover(x) for x in rates])
+    for dt in (0.05, 0.025):
+        steady = jm.measures.SteadyCurrent(window=(20.0, 100.0))
+        start = cell.with_parameters({"initial_v": v})
+        sim = jm.simulate(start, 100.0, dt=dt, stimulus=jm.VoltageClamp(v), measures={"i": steady})
+        error.append(np.abs(sim.measures["i"] / (1000 * 1.602176634e-2) / exact - 1).max())
+    assert 3.5 < error[0] / error[1] < 4.5 and error[1] < 0.01
+
+
+def turnover(rates: np.ndarray) -> float:
+    """Cycles per ms of a ring of states by its null space."""
+    n = len(rates)
+    matrix = np.zeros((n, n))
+    for a, (forward, backward) in enumerate(rates):
+        b = (a + 1) % n
+        matrix[[a, b, b, a], [a, a, b, b]] += -forward, forward, -backward, backward
+    matrix[-1] = 1.0
+    p = np.linalg.solve(matrix, np.eye(n)[-1])
+    return float(rates[0, 0] * p[0] - rates[0, 1] * p[1])
+
+
+def test_a_cell_can_live_on_it() -> None:
+    """The pumps that hold the cell of `pump_leak` at -70 mV are counted, and are as many as its pump current asks for."""
+    leaky = jm.presets.pump_leak()
+    fuel = {name: jm.Species(x, 0.0, valence=0) for name, x in (("atp", 5.0), ("adp", 0.05), ("pi", 2.0))}
+    cell = jm.balance(
+        leaky.with_mechanisms({"pump": jm.PumpCycle()}).with_species(fuel),
+        -70.0,
+        ["na_leak.g", "pump.density", "cl.inside"],
+    )
+    found = cell.parameters()
+    assert found["na_leak.g"].value == pytest.approx(leaky.parameters()["na_leak.g"].value, rel=1e-9)
+    at = jnp.asarray(-70.0)
+    per_pump = turnover(np.array(cell.mechanisms["pump"].rates(at, environment(cell, at))))
+    asked = 0.05 * (-70.0 - float(jm.electrochemistry.nernst(140.0, 5.0, 1))) / 2  # uA/cm^2, that K+ comes back
+    assert found["pump.density"].value * per_pump * 1.602176634e-2 == pytest.approx(asked, rel=1e-9)
