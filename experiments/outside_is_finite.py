@@ -166,8 +166,9 @@ def draw(train: jm.Simulation, rest: jm.Simulation, slow: jm.Simulation):
         "Where the outside is finite, potassium piles up and depolarises the cell",
         f"Cells of 10 µm radius in tissue with a fifth of its volume outside (lines) and in a bath without end (dotted). 40 Hz for "
         f"10 s bring K⁺ outside to {train.traces['k.outside'][-1, n - 1]:.1f} mM. Afterwards the cell in the bath is more negative "
-        "by the current of its pump; that in tissue is depolarised, until its pump has taken the K⁺ back. "
-        "Without a pump (no gated channels here) K⁺ and Na⁺ outside change places; what both sides hold together never changes.",
+        "by the current of its pump; that in tissue is depolarised while its pump takes the K⁺ back. "
+        f"Without a pump (no gated channels here) tissue ends with {slow.traces['k.outside'][-1, 0]:.0f} mM K⁺ and "
+        f"{slow.traces['na.outside'][-1, 0]:.0f} mM Na⁺ outside within an hour; what both sides hold together never changes.",
     )
 
 
