@@ -43,6 +43,7 @@ _HOME = {
     "Parameter": "jaxmem.membrane.parameters",
     "PathError": "jaxmem.membrane.parameters",
     "Point": "jaxmem.membrane.state",
+    "PumpCycle": "jaxmem.membrane.pump_cycle",
     "Rates": "jaxmem.membrane.mechanism",
     "Scheme": "jaxmem.membrane.mechanism",
     "SigmoidPump": "jaxmem.membrane.pumps",
@@ -118,6 +119,7 @@ _HOME = {
     "Findings": "jaxmem.study.findings",
     "FindingsError": "jaxmem.study.findings",
     "load": "jaxmem.study.store",
+    "save_variables": "jaxmem.study.variables",
     "UnitError": "jaxmem.units",
 }
 __all__ = [*_MODULES, *_HOME, "__version__"]
@@ -189,6 +191,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.parameters import Parameter as Parameter
     from jaxmem.membrane.parameters import PathError as PathError
     from jaxmem.membrane.parameters import concatenate as concatenate
+    from jaxmem.membrane.pump_cycle import PumpCycle as PumpCycle
     from jaxmem.membrane.pumps import NaKATPase as NaKATPase
     from jaxmem.membrane.pumps import SigmoidPump as SigmoidPump
     from jaxmem.membrane.species import Species as Species
@@ -221,6 +224,7 @@ if TYPE_CHECKING:
     from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
     from jaxmem.study.store import load as load
+    from jaxmem.study.variables import save_variables as save_variables
     from jaxmem.units import UnitError as UnitError
 else:  # unseen by type checkers, which would take any name for granted
 
