@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_experiments_electro import NAMES
 from test_experiments_ions import LONG, SMALL
 
 import jaxmem as jm
@@ -34,7 +35,7 @@ def experiment(name: str):
 
 
 def test_every_script_is_tested() -> None:
-    named = {p.values[0] for p in EXPERIMENTS} | {name for name, _ in [*SMALL, *LONG]}
+    named = {p.values[0] for p in EXPERIMENTS} | {name for name, _ in [*SMALL, *LONG]} | set(NAMES)
     assert named == {path.stem for path in HOME.glob("*.py")}
 
 
