@@ -25,7 +25,7 @@ from jaxmem.electrochemistry import (
 
 QUESTION = "Does the price of water against the pull of a site give the orders in which channels prefer ions?"
 EISENMAN = "G. Eisenman 1962, Biophys J 2:259, doi:10.1016/S0006-3495(62)86959-8"
-HILLE = "B. Hille 1973, J Gen Physiol 61:669, doi:10.1085/jgp.61.6.669: P_Na/P_K below 0.01 in the node of Ranvier"
+HILLE = "B. Hille 1973, J Gen Physiol 61:669, doi:10.1085/jgp.61.6.669: P_Na/P_K below 0.01 in the node of Ranvier (quoted from memory)"
 # The eleven orders that occur, from the strongest field (XI) to the weakest (I)
 SEQUENCES = (
     "li na k rb cs", "na li k rb cs", "na k li rb cs", "na k rb li cs", "na k rb cs li", "k na rb cs li",
