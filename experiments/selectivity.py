@@ -25,7 +25,8 @@ from jaxmem.electrochemistry import (
 
 QUESTION = "Does the price of water against the pull of a site give the orders in which channels prefer ions?"
 EISENMAN = "G. Eisenman 1962, Biophys J 2:259, doi:10.1016/S0006-3495(62)86959-8"
-HILLE = "B. Hille 1973, J Gen Physiol 61:669, doi:10.1085/jgp.61.6.669: P_Na/P_K below 0.01 in the node of Ranvier (quoted from memory)"
+# P_Na/P_K is below 0.01 in the node of Ranvier (quoted from memory)
+HILLE = "B. Hille 1973, J Gen Physiol 61:669, doi:10.1085/jgp.61.6.669"
 # The eleven orders that occur, from the strongest field (XI) to the weakest (I)
 SEQUENCES = (
     "li na k rb cs", "na li k rb cs", "na k li rb cs", "na k rb li cs", "na k rb cs li", "k na rb cs li",
@@ -60,6 +61,7 @@ def run(sites: int = 401, dry: float = 1.0):
     first = np.array([order.startswith("k ") for order in orders])
     best = float(np.asarray(selectivity_ratio(na, k, CELSIUS))[first].min(initial=1.0))
     findings.expect("least Na+ per K+ at a site that prefers K+ to all", best, 0.01, 0.05)
+    findings.expect("over what a K+ channel lets in", best / 0.01, 1, 5, "1", HILLE)
 
     sim = simulated(np.asarray(selectivity_ratio(na, k, CELSIUS)))
     v = sim.final_state.v
