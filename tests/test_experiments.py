@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_experiments_ions import LONG, SMALL
-from test_experiments_textbook import NAMES as TEXTBOOK
 
 import jaxmem as jm
 

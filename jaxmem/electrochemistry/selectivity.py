@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike
 
 from jaxmem.electrochemistry.thermal import boltzmann_factor
@@ -89,5 +90,6 @@ def selectivity_sequence(
     k > rb > cs > na > li
     cs > rb > k > na > li
     """
-    energies = {name: float(selectivity_energy(*ion, site_radius, site_charge)) for name, ion in ions.items()}
-    return tuple(sorted(energies, key=energies.__getitem__))
+    radius, hydration = np.array(list(ions.values())).T
+    energies = np.asarray(selectivity_energy(radius, hydration, site_radius, site_charge))
+    return tuple(list(ions)[k] for k in np.argsort(energies, kind="stable"))

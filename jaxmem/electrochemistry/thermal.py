@@ -12,12 +12,19 @@ def thermal_voltage(celsius: ArrayLike, boltzmann: float = BOLTZMANN, charge: fl
 
     Parameters: ``celsius`` in degC, any shape; ``boltzmann`` (J/K) and ``charge`` (C) are CODATA's unless given, to
     follow a text that rounds them.
+
+    >>> print(f"{thermal_voltage(25.0):.3f}, {thermal_voltage(37.0):.3f}")
+    25.693, 26.727
     """
     return jnp.asarray(1e3 * boltzmann / charge * (celsius + ZERO_CELSIUS))
 
 
 def thermal_energy(celsius: ArrayLike) -> jax.Array:
-    """RT in kJ/mol; 2.58 kJ/mol at 37 degC."""
+    """RT in kJ/mol.
+
+    >>> print(f"{thermal_energy(37.0):.3f}")
+    2.579
+    """
     return jnp.asarray(1e-3 * GAS * (celsius + ZERO_CELSIUS))
 
 
@@ -48,10 +55,18 @@ def boltzmann_ratio(
 
 
 def electric_energy(v: ArrayLike, valence: ArrayLike) -> jax.Array:
-    """``z F v`` in kJ/mol: the electrical work of bringing ions of valence z to ``v`` (mV); 1 mV is 0.0965 kJ/mol."""
+    """``z F v`` in kJ/mol: the electrical work of bringing ions of valence z to ``v`` (mV).
+
+    >>> print(f"{electric_energy(-70.0, 1):.2f}")
+    -6.75
+    """
     return jnp.asarray(1e-6 * FARADAY * valence * v)
 
 
 def q10_factor(q10: ArrayLike, celsius: ArrayLike, reference: ArrayLike) -> jax.Array:
-    """``q10**((celsius - reference)/10)``: how much faster a process runs at ``celsius`` than at ``reference`` (degC)."""
+    """``q10**((celsius - reference)/10)``: how much faster a process runs at ``celsius`` than at ``reference`` (degC).
+
+    >>> print(f"{q10_factor(3.0, 37.0, 6.3):.1f}")
+    29.2
+    """
     return jnp.exp(jnp.log(q10) * ((celsius - reference) / 10))
