@@ -106,6 +106,7 @@ _HOME = {
     "Findings": "jaxmem.study.findings",
     "FindingsError": "jaxmem.study.findings",
     "load": "jaxmem.study.store",
+    "save_variables": "jaxmem.study.variables",
     "UnitError": "jaxmem.units",
 }
 __all__ = [*_MODULES, *_HOME, "__version__"]
@@ -197,6 +198,7 @@ if TYPE_CHECKING:
     from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
     from jaxmem.study.store import load as load
+    from jaxmem.study.variables import save_variables as save_variables
     from jaxmem.units import UnitError as UnitError
 else:  # unseen by type checkers, which would take any name for granted
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import jaxmem as jm
-from jaxmem.study import store
+from jaxmem.study import hdf5
 
 PROGRAM = """
 import sys
@@ -112,7 +112,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
 def test_large_results_are_written_without_a_copy_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sim = jm.simulate(cells(), 20.0, **asked())
     sim.save(tmp_path / "small.h5")
-    monkeypatch.setattr(store, "IN_MEMORY", 0)
+    monkeypatch.setattr(hdf5, "IN_MEMORY", 0)
     sim.save(tmp_path / "large.h5")
     same(jm.load(tmp_path / "large.h5"), jm.load(tmp_path / "small.h5"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100})())

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +14,12 @@ from rich.table import Table
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.terminal import Progress, console, size
 from jaxmem.study.hdf5 import opened
-from jaxmem.study.summary import FileSummary, summary
+from jaxmem.study.summary import FileSummary, MeasureSummary, VariablesSummary, summary
 from jaxmem.units import pretty
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from jaxmem.engine.simulation import Simulation
 
 SAMPLES = 50_000  # of each variable that a rerun records: every step of a second, rarer beyond
@@ -30,25 +33,18 @@ def show(file: str, experiment: bool) -> None:
             raise UserError(f"{file} does not come from an experiment file")
         click.echo(found.experiment, nl=not found.experiment.endswith("\n"))
         return
-    from jaxmem.report import number, pairs
+    from jaxmem.report import pairs
 
     out = console()
     if found.question:
         out.print(f"[bold]{escape(found.question)}[/bold]\n")
+    if isinstance(found, VariablesSummary):
+        show_variables(out, found)
+        return
     out.print(pairs(_head(found)))
     if found.measures:
         out.print("\n[bold]Measures[/bold]")
-        table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
-        table.add_column("", no_wrap=True)
-        table.add_column("median", justify="right", no_wrap=True)
-        table.add_column("5 to 95 %", justify="center", no_wrap=True)
-        table.add_column("unit")
-        table.add_column("cells", justify="right")
-        table.add_column("")
-        for name, m in found.measures.items():
-            spread = f"{number(m.low)} … {number(m.high)}" if m.count > 1 else ""
-            table.add_row(name, number(m.median), spread, pretty(m.unit), f"{m.count:,}", escape(m.description))
-        out.print(table)
+        out.print(spreads(found.measures, "cells"))
     shapes: dict[str, list[tuple[str, str, str]]] = {}
     for name, v in found.variables.items():
         if v.dims and v.dims[0].startswith("time"):
@@ -63,6 +59,52 @@ def show(file: str, experiment: bool) -> None:
         out.print(table)
     out.print("\n[bold]Provenance[/bold]")
     out.print(pairs({k: escape(str(v)) for k, v in found.provenance.items() if k != "question"}))
+
+
+def spreads(measures: Mapping[str, MeasureSummary], counted: str) -> Table:
+    """A row each: median, 5 to 95 %, unit, how many, meaning."""
+    from jaxmem.report import number
+
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("median", justify="right", no_wrap=True)
+    table.add_column("5 to 95 %", justify="center", no_wrap=True)
+    table.add_column("unit")
+    table.add_column(counted, justify="right")
+    table.add_column("")
+    for name, m in measures.items():
+        spread = f"{number(m.low)} … {number(m.high)}" if m.count > 1 else ""
+        table.add_row(name, number(m.median), spread, pretty(m.unit), f"{m.count:,}", escape(m.description))
+    return table
+
+
+def show_variables(out: "Console", found: VariablesSummary) -> None:
+    """A file of variables: what was expected and found, each variable's spread, where it comes from."""
+    from jaxmem.report import pairs
+    from jaxmem.study.findings import Finding
+
+    told = {"file": escape(f"{found.path}, {size(found.size)}"), "holds": found.kind}
+    if found.status:
+        told["what became of the cells"] = "; ".join(f"{n:,} {reason}" for reason, n in found.status.items())
+    if found.varied:
+        told["varied"] = ", ".join(found.varied)
+    if found.experiment:
+        told["experiment"] = f"jaxmem show {escape(found.path)} --experiment  prints the file it came from"
+    out.print(pairs(told))
+    if findings := found.provenance.get("findings"):
+        out.print("\n[bold]Findings[/bold]")
+        for f in findings:
+            out.print(escape(str(Finding(**{k: x for k, x in f.items() if k != "holds"}))), soft_wrap=True)
+    shapes: dict[str, dict[str, MeasureSummary]] = {}
+    for name, v in found.variables.items():
+        over = " x ".join(f"{n:,} {d}" for n, d in zip(v.shape, v.dims, strict=True)) or "single numbers"
+        nothing = MeasureSummary(v.unit, v.description, np.nan, np.nan, np.nan, int(np.prod(v.shape)))
+        shapes.setdefault(over, {})[name] = found.measures.get(name, nothing)
+    for over, those in shapes.items():
+        out.print(f"\n[bold]Variables[/bold] [dim]{over}[/dim]")
+        out.print(spreads(those, "values"))
+    out.print("\n[bold]Provenance[/bold]")
+    out.print(pairs({k: escape(str(v)) for k, v in found.provenance.items() if k not in ("question", "findings")}))
 
 
 def _head(found: FileSummary) -> dict[str, str]:

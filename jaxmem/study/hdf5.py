@@ -16,10 +16,11 @@ import h5py
 import numpy as np
 
 from jaxmem import units
-from jaxmem.study.files import StoreError, verify
+from jaxmem.study.files import StoreError, build_whole, verify, write_whole
 
 MARK = "jaxmem_format"
 FORMAT = 1
+IN_MEMORY = 512 * 2**20  # bytes of numbers; a larger file is made on the disk
 FILTERED = 256  # values; below that a chunk's own overhead is larger than what it saves
 SAMPLES, CELLS = 1000, 64  # of a trace in one chunk
 VALUES = SAMPLES * CELLS  # of anything in one chunk
@@ -42,6 +43,24 @@ class Variable:
     def attributes(self) -> dict[str, Any]:
         """CF attributes."""
         return {"units": _cf(self.unit), "long_name": self.description, **self.more}
+
+
+def write(
+    path: Any,
+    coordinates: Mapping[str, Variable],
+    variables: Mapping[str, Variable],
+    texts: Mapping[str, str],
+    attributes: Mapping[str, Mapping[str, Any]],
+    *,
+    overwrite: bool,
+) -> None:
+    """A file with these contents, whole or not at all; made in memory, and on the disk where it is large."""
+    size = sum(v.values.nbytes for v in variables.values())
+    if size > IN_MEMORY:
+        make = lambda temporary: build(temporary, coordinates, variables, texts, attributes)
+        build_whole(path, make, size, overwrite=overwrite)
+    else:
+        write_whole(path, image(coordinates, variables, texts, attributes), overwrite=overwrite)
 
 
 def image(
@@ -96,8 +115,8 @@ def _fill(
 
 def _write(file: h5py.File, name: str, variable: Variable, fill: bool) -> h5py.Dataset:
     values = variable.values
-    options: dict[str, Any] = {}
-    if values.size >= FILTERED:
+    options: dict[str, Any] = {"dtype": h5py.string_dtype()} if values.dtype == object else {}
+    if values.size >= FILTERED and values.dtype != object:  # no filter knows texts of any length
         options = {
             "chunks": _chunks(variable),
             "compression": "gzip",

@@ -2,12 +2,15 @@
 
 import functools
 import importlib.metadata
+import json
 import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import jaxmem
 
@@ -44,3 +47,14 @@ def _git(folder: Path, *command: str) -> str:
         check=True,
         stdin=subprocess.DEVNULL,
     ).stdout.strip()
+
+
+def jsonable(x: Any) -> Any:
+    """What JSON does not know of itself."""
+    return x.tolist() if isinstance(x, np.ndarray | np.generic) else str(x)
+
+
+def attribute(x: Any) -> Any:
+    """What HDF5 takes as an attribute."""
+    short = isinstance(x, str | float) or (isinstance(x, int) and abs(x) < 2**63)
+    return x if short else json.dumps(x)

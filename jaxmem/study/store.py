@@ -26,15 +26,12 @@ from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
 from jaxmem.study import layout as table
 from jaxmem.study.files import StoreError as StoreError
-from jaxmem.study.files import build_whole, write_whole
 from jaxmem.study.files import check_target as check_target
-from jaxmem.study.hdf5 import Reader, build, image, opened
-from jaxmem.study.provenance import provenance
+from jaxmem.study.hdf5 import Reader, opened, write
+from jaxmem.study.provenance import attribute, jsonable, provenance
 from jaxmem.study.summary import FileSummary as FileSummary
 from jaxmem.study.summary import summary as summary
 from jaxmem.study.tree import decode, encode
-
-IN_MEMORY = 512 * 2**20  # bytes of numbers; a larger file is made on the disk
 
 
 def save(
@@ -71,7 +68,7 @@ def save(
     if lost:
         text = "this cannot be stored, so jaxmem.load will refuse the file; other programs read the rest"
         warnings.warn(f"{'; '.join(lost)}: {text}", stacklevel=2)
-    came_from = json.loads(json.dumps(provenance(simulation.info, told), default=_plain))
+    came_from = json.loads(json.dumps(provenance(simulation.info, told), default=jsonable))
     index = {
         "trees": trees,
         "start": simulation.start,
@@ -94,19 +91,14 @@ def save(
         "reasons": {int(s): s.reason for s in Status},
         "provenance": came_from,
     }
-    texts = {"structure/index": json.dumps(index, default=_plain)}
+    texts = {"structure/index": json.dumps(index, default=jsonable)}
     if experiment is not None:
         texts["provenance/experiment"] = experiment
     groups = {
         "/": table.dataset_attributes(simulation, told),
-        "provenance": {k: _attribute(v) for k, v in came_from.items()},
+        "provenance": {k: attribute(v) for k, v in came_from.items()},
     }
-    size = sum(v.values.nbytes for v in variables.values())
-    if size > IN_MEMORY:
-        write = lambda temporary: build(temporary, axes.coordinates, variables, texts, groups)
-        build_whole(path, write, size, overwrite=overwrite)
-    else:
-        write_whole(path, image(axes.coordinates, variables, texts, groups), overwrite=overwrite)
+    write(path, axes.coordinates, variables, texts, groups, overwrite=overwrite)
 
 
 def load(path: Any) -> Simulation:
@@ -117,7 +109,13 @@ def load(path: Any) -> Simulation:
     :class:`StoreError` for what is no file of jaxmem, is damaged, or has mechanisms that cannot be found here.
     """
     with opened(path) as file:
-        return _simulation(file, json.loads(file.text("structure/index") or ""))
+        index = json.loads(file.text("structure/index") or "")
+        if "trees" not in index:
+            raise StoreError(
+                f"{path} holds {index['kind']}, no simulation; 'jaxmem show' tells them, and xarray.open_dataset(..., "
+                'engine="h5netcdf") opens it'
+            )
+        return _simulation(file, index)
 
 
 def to_xarray(simulation: Simulation, attributes: Mapping[str, Any] | None = None) -> Any:
@@ -173,14 +171,3 @@ def _simulation(file: Reader, index: dict[str, Any]) -> Simulation:
             for name, k in index.get("labelled", {}).items()
         },
     )
-
-
-def _plain(x: Any) -> Any:
-    """What JSON does not know of itself."""
-    return x.tolist() if isinstance(x, np.ndarray | np.generic) else str(x)
-
-
-def _attribute(x: Any) -> Any:
-    """What HDF5 takes as an attribute."""
-    short = isinstance(x, str | float) or (isinstance(x, int) and abs(x) < 2**63)
-    return x if short else json.dumps(x)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmem.study.hdf5 import opened
+from jaxmem.study.hdf5 import Reader, opened
 
 VERIFIED = 2**30  # bytes; reading a larger file through for its checksum would make a summary slow
 
@@ -66,16 +66,39 @@ class FileSummary:
     provenance: dict[str, Any]
 
 
-def summary(path: Any) -> FileSummary:
-    """The summary of a file written by :meth:`jaxmem.Simulation.save`; errors as :func:`jaxmem.load`."""
+@dataclasses.dataclass(frozen=True)
+class VariablesSummary:
+    """A file of :func:`jaxmem.save_variables` at a glance; names as in :class:`FileSummary`.
+
+    ``kind``: "variables", or what sort of result they are. ``measures``: the spread of every variable of numbers.
+    """
+
+    path: str
+    size: int
+    kind: str
+    question: str | None
+    experiment: str | None
+    varied: tuple[str, ...]
+    variables: dict[str, VariableSummary]
+    measures: dict[str, MeasureSummary]
+    status: dict[str, int]
+    provenance: dict[str, Any]
+
+
+def summary(path: Any) -> FileSummary | VariablesSummary:
+    """The summary of a file written by :meth:`jaxmem.Simulation.save` or :func:`jaxmem.save_variables`.
+
+    Errors as :func:`jaxmem.load`.
+    """
     with opened(path, check_up_to=VERIFIED) as file:
         index = json.loads(file.text("structure/index") or "")
         known = {
             name: VariableSummary(tuple(v["dims"]), tuple(v["shape"]), v["unit"], v["description"])
             for name, v in index["variables"].items()
         }
+        if "trees" not in index:
+            return _variables(path, file, index, known)
         measures = {name: _measure(file.array(mine), known[mine]) for name, mine in index["measured"].items()}
-        codes, counts = np.unique(file.array("status"), return_counts=True)
         worst = lambda name: float(np.nanmax(file.array(name), initial=0.0))
         told = index["provenance"]
         return FileSummary(
@@ -93,7 +116,7 @@ def summary(path: Any) -> FileSummary:
             changes=tuple(index.get("changes", ())),
             variables=known,
             measures=measures,
-            status={index["reasons"][str(c)]: int(n) for c, n in zip(codes, counts, strict=True)},
+            status=_fates(file, index),
             labels={
                 name: {word: int(np.sum(file.array(k["variable"]) == i)) for i, word in enumerate(k["names"])}
                 for name, k in index.get("labelled", {}).items()
@@ -102,6 +125,27 @@ def summary(path: Any) -> FileSummary:
             audit_mass=worst("audit_mass"),
             provenance=told,
         )
+
+
+def _variables(path: Any, file: Reader, index: dict[str, Any], known: dict[str, VariableSummary]) -> VariablesSummary:
+    values = {name: np.asarray(file.array(name)) for name in known}
+    return VariablesSummary(
+        path=str(path),
+        size=os.path.getsize(path),
+        kind=index["kind"],
+        question=index["provenance"].get("question"),
+        experiment=file.text("provenance/experiment"),
+        varied=tuple(index.get("varied", ())),
+        variables=known,
+        measures={name: _measure(x, known[name]) for name, x in values.items() if x.dtype.kind in "iuf"},
+        status=_fates(file, index) if "reasons" in index else {},
+        provenance=index["provenance"],
+    )
+
+
+def _fates(file: Reader, index: dict[str, Any]) -> dict[str, int]:
+    codes, counts = np.unique(file.array("status"), return_counts=True)
+    return {index["reasons"][str(c)]: int(n) for c, n in zip(codes, counts, strict=True)}
 
 
 def _measure(values: Any, known: VariableSummary) -> MeasureSummary:
