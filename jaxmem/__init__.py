@@ -94,10 +94,14 @@ _HOME = {
     "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "Budget": "jaxmem.analysis.budget",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
     "balance": "jaxmem.analysis.balance",
+    "budget": "jaxmem.analysis.budget",
+    "input_resistance": "jaxmem.analysis.budget",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "membrane_time_constant": "jaxmem.analysis.budget",
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     # files
@@ -116,6 +120,10 @@ if TYPE_CHECKING:
     from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.budget import Budget as Budget
+    from jaxmem.analysis.budget import budget as budget
+    from jaxmem.analysis.budget import input_resistance as input_resistance
+    from jaxmem.analysis.budget import membrane_time_constant as membrane_time_constant
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings
