@@ -83,13 +83,12 @@ def _judge(membrane: Membrane, found: dict[str, np.ndarray], left: np.ndarray, v
         low, high = limits[path].minimum, limits[path].maximum
         if limits[path].positive:
             low = np.nextafter(0, 1)
-        bad = ~np.isfinite(a) | (a < (-np.inf if low is None else low)) | (a > (np.inf if high is None else high))
+        bad = (a < (-np.inf if low is None else low)) | (a > (np.inf if high is None else high))
         if np.any(bad):
             raise ValueError(f"{stands}: {path} would have to be {a[bad].flat[0]:g} {limits[path].unit}")
     if np.any(bad := ~(left <= STILL)):
         raise ValueError(
-            f"{stands} by {', '.join(found)} alone: {left[bad].flat[0]:.1e} of what flows is left; does each current "
-            "depend on one of them, and do they start near enough?"
+            f"{stands} by {', '.join(found)} alone; is there one for each current, and do they start near enough?"
         )
 
 
