@@ -7,8 +7,8 @@ files, the command line, axis labels and file attributes. Those places call `par
 Arithmetic on single numbers is exact until the last rounding ("310.15 K" is 37.0 degC, not 36.99999999999994), so a
 value means the same in whichever unit it was written.
 
-Constants: CODATA 2018 (Tiesinga, Mohr, Newell and Taylor, Rev. Mod. Phys. 93, 025010, 2021); all are exact in the SI
-of 2019.
+Constants: CODATA 2018 (Tiesinga, Mohr, Newell and Taylor, Rev. Mod. Phys. 93, 025010, 2021); all but the permittivity of
+the vacuum are exact in the SI of 2019.
 """
 
 import math
@@ -27,6 +27,7 @@ BOLTZMANN = 1.380649e-23  # J/K
 FARADAY = 96485.33212331001  # C/mol = ELEMENTARY_CHARGE * AVOGADRO
 GAS = 8.31446261815324  # J/(mol K) = BOLTZMANN * AVOGADRO
 ZERO_CELSIUS = 273.15  # K
+VACUUM_PERMITTIVITY = 8.8541878128e-12  # F/m
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(.*)", re.DOTALL)
 _WORD = re.compile(r"\s*([+-]?(?:nan|inf(?:inity)?))\b(.*)", re.DOTALL | re.IGNORECASE)
