@@ -3,6 +3,7 @@
 Pure functions of a membrane and a state, elementwise in the cells: jit, grad and vmap go through them.
 """
 
+import functools
 from typing import Protocol
 
 import equinox as eqx
@@ -62,7 +63,12 @@ def budget(
     hydrolysis of ATP yields in the cell; the default of 50 is a round number of the usual size, not seen in a source:
     give the value you trust. ``atp`` names the species that counts ATP. The precision is that of the state.
     """
-    membrane, state, env = _at(membrane, state)
+    return _budget(membrane, _state_of(state), free_energy, atp)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _budget(membrane: Membrane, state: State, free_energy: ArrayLike, atp: str) -> Budget:
+    membrane, env = _at(membrane, state)
     zero = jnp.zeros_like(state.v)
     area = membrane.geometry.area
     currents: dict[str, dict[str, jax.Array]] = {}
@@ -102,7 +108,12 @@ def input_resistance(membrane: Membrane, state: State | HasState) -> Float[Array
 
     ``state`` as in :func:`budget`; its gates do not matter.
     """
-    membrane, state, env = _at(membrane, state)
+    return _input_resistance(membrane, _state_of(state))
+
+
+@jax.jit
+def _input_resistance(membrane: Membrane, state: State) -> jax.Array:
+    membrane, env = _at(membrane, state)
 
     def current(v: jax.Array) -> jax.Array:
         states = {name: dict(membrane.mechanisms[name].initial(v, env)) for name in membrane.order}
@@ -119,15 +130,22 @@ def membrane_time_constant(membrane: Membrane, state: State | HasState) -> Float
     How fast the voltage follows a current at first, before gates move: of a membrane of leaks the time constant of its
     exponential. ``state`` as in :func:`budget`.
     """
-    membrane, state, env = _at(membrane, state)
+    return _membrane_time_constant(membrane, _state_of(state))
+
+
+@jax.jit
+def _membrane_time_constant(membrane: Membrane, state: State) -> jax.Array:
+    membrane, env = _at(membrane, state)
     flows = membrane.fluxes(state.v, state.states, env)
     slope = sum((flows[k].slope for k in flows if membrane.species[k].valence), jnp.zeros_like(state.v))
     return membrane.capacitance / slope
 
 
-def _at(membrane: Membrane, state: State | HasState) -> tuple[Membrane, State, Environment]:
-    """Membrane and state in the state's precision, and the surroundings there."""
-    found = state if isinstance(state, State) else state.state
-    found = jax.tree.map(jnp.asarray, found)
-    membrane = map_declared(lambda _, x: jnp.asarray(x, found.v.dtype), membrane)
-    return membrane, found, membrane.environment(found.book)
+def _state_of(state: State | HasState) -> State:
+    return state if isinstance(state, State) else state.state
+
+
+def _at(membrane: Membrane, state: State) -> tuple[Membrane, Environment]:
+    """The membrane in the state's precision, and the surroundings there."""
+    membrane = map_declared(lambda _, x: jnp.asarray(x, state.v.dtype), membrane)
+    return membrane, membrane.environment(state.book)
