@@ -32,6 +32,7 @@ _HOME = {
     "HodgkinHuxleySodium": "jaxmem.membrane.channels",
     "HodgkinHuxleyPotassiumStates": "jaxmem.membrane.channel_states",
     "HodgkinHuxleySodiumStates": "jaxmem.membrane.channel_states",
+    "HubelDahlemChannels": "jaxmem.membrane.one_gate",
     "Leak": "jaxmem.membrane.channels",
     "Linear": "jaxmem.membrane.mechanism",
     "Mechanism": "jaxmem.membrane.mechanism",
@@ -44,6 +45,7 @@ _HOME = {
     "Point": "jaxmem.membrane.state",
     "Rates": "jaxmem.membrane.mechanism",
     "Scheme": "jaxmem.membrane.mechanism",
+    "SigmoidPump": "jaxmem.membrane.pumps",
     "Species": "jaxmem.membrane.species",
     "Sphere": "jaxmem.membrane.geometry",
     "State": "jaxmem.membrane.state",
@@ -95,15 +97,23 @@ _HOME = {
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "Budget": "jaxmem.analysis.budget",
+    "Bifurcation": "jaxmem.analysis.bifurcations",
+    "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
     "RestingState": "jaxmem.analysis.resting",
+    "RestingStates": "jaxmem.analysis.crossings",
+    "Spectrum": "jaxmem.analysis.spectrum",
+    "Stability": "jaxmem.analysis.stability",
+    "all_resting_states": "jaxmem.analysis.crossings",
     "balance": "jaxmem.analysis.balance",
     "budget": "jaxmem.analysis.budget",
     "input_resistance": "jaxmem.analysis.budget",
+    "continuation": "jaxmem.analysis.continuation",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
     "membrane_time_constant": "jaxmem.analysis.budget",
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
+    "spectrum": "jaxmem.analysis.spectrum",
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
@@ -120,15 +130,23 @@ if TYPE_CHECKING:
     from jaxmem import testing as testing
     from jaxmem import units as units
     from jaxmem.analysis.balance import balance as balance
+    from jaxmem.analysis.bifurcations import Bifurcation as Bifurcation
     from jaxmem.analysis.budget import Budget as Budget
     from jaxmem.analysis.budget import budget as budget
     from jaxmem.analysis.budget import input_resistance as input_resistance
     from jaxmem.analysis.budget import membrane_time_constant as membrane_time_constant
+    from jaxmem.analysis.continuation import Continuation as Continuation
+    from jaxmem.analysis.continuation import continuation as continuation
+    from jaxmem.analysis.crossings import RestingStates as RestingStates
+    from jaxmem.analysis.crossings import all_resting_states as all_resting_states
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings
     from jaxmem.analysis.resting import RestingState as RestingState
     from jaxmem.analysis.resting import resting_state as resting_state
+    from jaxmem.analysis.spectrum import Spectrum as Spectrum
+    from jaxmem.analysis.spectrum import spectrum as spectrum
+    from jaxmem.analysis.stability import Stability as Stability
     from jaxmem.engine import measures as measures
     from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit
@@ -172,10 +190,12 @@ if TYPE_CHECKING:
     from jaxmem.membrane.mechanism import Scheme as Scheme
     from jaxmem.membrane.mechanism import parameter as parameter
     from jaxmem.membrane.membrane import Membrane as Membrane
+    from jaxmem.membrane.one_gate import HubelDahlemChannels as HubelDahlemChannels
     from jaxmem.membrane.parameters import Parameter as Parameter
     from jaxmem.membrane.parameters import PathError as PathError
     from jaxmem.membrane.parameters import concatenate as concatenate
     from jaxmem.membrane.pumps import NaKATPase as NaKATPase
+    from jaxmem.membrane.pumps import SigmoidPump as SigmoidPump
     from jaxmem.membrane.species import Species as Species
     from jaxmem.membrane.species import impermeant as impermeant
     from jaxmem.membrane.state import Point as Point

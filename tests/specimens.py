@@ -10,8 +10,8 @@ import jaxmem as jm
 from jaxmem.membrane.parameters import map_declared
 
 CELLS = 100_000
-# mV: 0/0 in rates of 1952, of 1996 and in GHK; others where exponentials are 1
-SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0, -34.0)
+# mV: 0/0 in rates of 1952, of 1996, of 2014 and in GHK; others where exponentials are 1
+SINGULAR = (-40.0, -55.0, 0.0, -65.0, -35.0, -34.0, -30.0)
 SHIFTED = (13.0, 15.0, 17.0, 40.0)  # mV above v_t: the same of Traub and Miles
 V_T = -55.0
 
@@ -29,12 +29,14 @@ MECHANISMS = {
     "tm_potassium": jm.TraubMilesPotassium(v_t=V_T, e=-90.0),
     "wb_sodium": jm.WangBuzsakiSodium(),
     "wb_potassium": jm.WangBuzsakiPotassium(e=-90.0),
+    "hd_channels": jm.HubelDahlemChannels(),
     "hh_sodium_shifted": jm.HodgkinHuxleySodium(v_shift=-15.0),  # singular where others are
     "tm_potassium_shifted": jm.TraubMilesPotassium(v_t=V_T, v_shift=2.0),
     "bath": jm.BathExchange("k", tau=500.0, level=3.0),
     "hh_sodium_states": jm.HodgkinHuxleySodiumStates(channels=6000.0),
     "hh_potassium_states": jm.HodgkinHuxleyPotassiumStates(),
     "pump": jm.NaKATPase(i_max=2.0),
+    "pump_sigmoid": jm.SigmoidPump(),
     "pump_electroneutral": jm.NaKATPase(i_max=2.0, electrogenic=False, atp=None),
     "pump_voltage_atp": jm.NaKATPase(i_max=2.0, v_half=-90.0, v_slope=30.0, km_atp=0.2, adp="adp"),
 }

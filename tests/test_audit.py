@@ -6,7 +6,7 @@ import pytest
 import jaxmem as jm
 
 FIRING = {"hodgkin_huxley_1952": 10.0, "pumped_neuron": 2.85, "textbook_neuron": 3.0, "pump_leak": 0.4, "pump_leak_ghk": 0.1,
-          "wang_buzsaki_1996": 1.0}  # fmt: skip
+          "wang_buzsaki_1996": 1.0, "hubel_dahlem_2014": 1.0}  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
@@ -43,10 +43,14 @@ def test_books_close_after_ten_seconds_of_firing(name: str, precision: str) -> N
 def test_amounts_follow_from_charge_by_faradays_law() -> None:
     """20 nC/cm^2 through a potassium electrode: c changes by 10 q/(F r/3), in mM."""
     cell = jm.presets.pump_leak()
-    blocked = cell.with_parameters({f"{name}.g": 0.0 for name in ("na_leak", "k_leak", "cl_leak")} | {"pump.i_max": 0.0})
+    blocked = cell.with_parameters(
+        {f"{name}.g": 0.0 for name in ("na_leak", "k_leak", "cl_leak")} | {"pump.i_max": 0.0}
+    )
     for carrier, other in (("k", "na"), ("na", "k")):
         pulse = jm.StepCurrent(amplitude=2.0, start=1.0, stop=11.0, carrier=carrier)
-        run = jm.simulate(blocked, 20.0, stimulus=pulse, precision="float64", measures=["concentration_change", "final_v"])
+        run = jm.simulate(
+            blocked, 20.0, stimulus=pulse, precision="float64", measures=["concentration_change", "final_v"]
+        )
         expected = 10 * 20.0 / (jm.units.FARADAY * 10.0 / 3)
         np.testing.assert_allclose(run.measures[f"concentration_change.{carrier}.inside"], expected, rtol=1e-9)
         assert run.measures[f"concentration_change.{other}.inside"] == 0.0

@@ -36,7 +36,8 @@ def cell() -> jm.Membrane:
 # ---------------------------------------------------------------------- numbers by path
 def test_every_number_has_path_unit_and_meaning(preset):
     found = preset.parameters()
-    assert {"capacitance", "celsius", "initial_v", "geometry.radius", "geometry.outside_volume_fraction"} <= set(found)
+    shape = {f"geometry.{f.name}" for f in dataclasses.fields(preset.geometry)}
+    assert {"capacitance", "celsius", "initial_v", "geometry.outside_volume_fraction"} | shape <= set(found)
     assert all(p.unit in UNITS.values() and len(p.description) > 5 for p in found.values())
     numbers = [x for x in jax.tree.leaves(preset) if isinstance(x, float | int | np.ndarray | jax.Array)]
     assert len(found) == len(numbers)  # nothing that can be varied is without a path

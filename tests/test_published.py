@@ -70,7 +70,11 @@ def test_pump_leak_is_the_classroom_cell() -> None:
     assert float(solved["pump.i_max"].value) == pytest.approx(values["pump.i_max"], rel=1e-12)
 
 
-@pytest.mark.parametrize("name", [n for n in jm.presets.names() if "pump" in jm.presets.get(n).mechanisms])
+# of 2014 is what was published, 0.004 mM from where it rests: see test_homeostasis.py
+BALANCED = [n for n in jm.presets.names() if "pump" in jm.presets.get(n).mechanisms and n != "hubel_dahlem_2014"]
+
+
+@pytest.mark.parametrize("name", BALANCED)
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_pumped_presets_stand_still_for_ten_minutes(name: str, precision: str) -> None:
     cell = jm.presets.get(name)

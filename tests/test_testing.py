@@ -23,10 +23,12 @@ ONE_OF_EACH = (
     "tm_potassium",
     "wb_sodium",
     "wb_potassium",
+    "hd_channels",
     "hh_sodium_states",
     "hh_potassium_states",
     "bath",
     "pump_voltage_atp",
+    "pump_sigmoid",
 )
 QUICK = ("ghk_calcium", "hh_sodium")
 SLOW = pytest.mark.slow  # each is quick, all together are not

@@ -32,7 +32,8 @@ def balance(membrane: Membrane, v: ArrayLike = -70.0, solve_for: Sequence[str] |
     ``pump.i_max`` for K+, ``cl.inside`` for Cl- (which puts a passive Cl- at equilibrium), the ``<ion>_leak`` of other
     ions, and for the total current the reversal potential of a ``leak``, or its conductance (as for the squid axon: A. L.
     Hodgkin & A. F. Huxley (1952), J Physiol 117:500, doi:10.1113/jphysiol.1952.sp004764, chose E_L so). Where there is a
-    species ``other``, it takes up what a solved concentration changes the charge by. ``initial_v`` becomes v.
+    species ``other``, it takes up what a solved concentration changes the charge by. ``initial_v`` becomes v. What is
+    exchanged without current (a bath, a buffer) is not looked at.
 
     Raises ValueError where the count does not fit, where a cell would need a number out of range (a conductance below
     zero), and where these parameters cannot make the currents vanish.

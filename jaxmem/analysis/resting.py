@@ -1,168 +1,226 @@
-"""Cells that stand still: the steady state of each cell of a population.
+"""Cells that stand still: the steady state of each cell of a population, its stability, and its derivatives."""
 
-Solved in float64 whatever the precision of the simulation, on the host's default device.
-"""
-
-import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.analysis.setting import in_float64, moving_ions, widened
-from jaxmem.analysis.small_systems import solve
-from jaxmem.membrane.check import check
+from jaxmem.analysis import pseudo_transient
+from jaxmem.analysis.blocks import in_blocks
+from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARCHING, Search
+from jaxmem.analysis.setting import checked, flattened, healed, is_traced
+from jaxmem.analysis.small_systems import jacobian
+from jaxmem.analysis.spectrum import Spectrum, spectrum
+from jaxmem.analysis.stability import Stability, stability
+from jaxmem.analysis.unknowns import (
+    Unknowns,
+    Vector,
+    amounts,
+    changes,
+    imbalance,
+    point,
+    settled_book,
+    start_from,
+    start_of,
+    unknowns,
+)
+from jaxmem.membrane.mechanism import States
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
-from jaxmem.membrane.state import Accounts, State, Status
+from jaxmem.membrane.state import Accounts, Snapshot, State, Status
 
-ROUNDS = (60, 240, 700)  # iterations; cells that are through leave between rounds
-SEARCHING, ARRIVED, FIRES = 0, 1, 2
-FIRST_STEP, SHORTEST_STEP, LONGEST_STEP = 0.1, 1e-6, 1e15  # ms of pseudo-time
-LARGEST_MOVE_V, LARGEST_MOVE_C = 3.0, 0.1  # mV, and relative change of a concentration, in one step
-SMALLEST_MOVE = 1e-10  # mV, and relative change of concentration, at which a cell counts as converged
+ROUNDS = (24, 48, 144, 600)  # iterations; cells that are through leave between rounds
+# largest move in one step: mV, of a logarithm, of an occupancy; smaller where a step could pass over a spike's threshold
+SCALE_V, SCALE_V_EXCITABLE, SCALE_AMOUNT, SCALE_STATE = 20.0, 5.0, 1.0, 0.2
+BOX_V, BOX_AMOUNT, BOX_STATE = 500.0, 14.0, 10.0  # the same, from the start: what is beyond runs away
 
 
-@dataclasses.dataclass(frozen=True)
-class RestingState:
-    """Where each cell comes to rest, with all its ions.
+class RestingState(eqx.Module):
+    """Where each cell comes to rest, with all its ions. A JAX tree: it goes through ``jit``, ``grad`` and ``vmap``.
 
-    ``v`` (cells,) in mV, ``concentrations`` in mM by path (``na.inside``), ``status`` (:class:`jaxmem.Status`),
-    ``residual``: the largest ion current left (uA/cm^2), ``state``: the state to start a simulation from.
+    - ``v`` (cells,) in mV, ``concentrations`` in mM by path (``na.inside``).
+    - ``status`` (:class:`jaxmem.Status`) and ``stability`` (:class:`jaxmem.Stability`) per cell.
+    - ``residual``: the largest current left, of the membrane or of a pool (uA/cm^2); ``iterations`` it took.
+    - ``state``: the state to start a simulation from; ``membrane``: whose rest this is.
     """
 
-    v: np.ndarray
-    concentrations: dict[str, np.ndarray]
-    status: np.ndarray
-    residual: np.ndarray
+    v: jax.Array
+    concentrations: dict[str, jax.Array]
+    status: jax.Array
+    stability: jax.Array
+    residual: jax.Array
+    iterations: jax.Array
     state: State
+    membrane: Membrane
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """Eigenvalues and time constants, see :class:`jaxmem.analysis.spectrum.Spectrum`."""
+        return spectrum(self.membrane, self.state)
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues (cells, modes) of all states, 1/ms, the slowest first, conserved modes left out."""
+        return self.spectrum.eigenvalues
 
 
-@in_float64
-def resting_state(membrane: Membrane) -> RestingState:
+class _Report(NamedTuple):
+    """What there is to say of each cell where its search ended."""
+
+    v: jax.Array
+    states: dict[str, States]
+    book: Accounts
+    concentrations: dict[str, jax.Array]
+    status: jax.Array
+    stability: jax.Array
+    residual: jax.Array
+    iterations: jax.Array
+
+
+def resting_state(membrane: Membrane, *, initial: State | None = None, precision: str = "float64") -> RestingState:
     """The steady state that each cell goes to from its initial voltage and concentrations, without firing on the way.
 
-    All ion currents vanish, gates stand at their steady states, and the charge constraint C (v - v0) = -sum of charges
-    carried picks the one state that the cell's impermeant charge allows. Found by pseudo-transient continuation:
-    implicit Euler steps that grow until they are Newton steps. C. T. Kelley & D. E. Keyes (1998), SIAM J Numer Anal
-    35:508, doi:10.1137/S0036142996304796.
+    ``C dv/dt = -sum of currents = 0`` and ``d(amount)/dt = 0`` of every dynamic pool; gates and schemes stand at their
+    steady states, and each conservation law (the charge on the capacitor and what ions carried; amounts inside and
+    outside) makes one amount follow from others, so that no equation is redundant. Where no concentration is dynamic,
+    the voltage alone is sought. Found by implicit steps that grow into Newton's
+    (:mod:`jaxmem.analysis.pseudo_transient`), in ``precision`` whatever that of a simulation; inside ``jit``, ``grad``
+    and ``vmap`` in the precision of what is traced. ``initial`` is another state to search from; what is conserved stays
+    as the membrane has it.
 
-    Status NO_STEADY_STATE has a cell whose slope conductance becomes negative on the way (there its rest ends and it
-    fires), or whose search ran out of steps; its numbers are where the search ended. Raises ValueError for pools that are
-    not ions (water, ATP, buffers).
+    Derivatives of everything at rest with respect to every parameter are those of the implicit function theorem
+    (``du/dp = -(df/du)^-1 df/dp``), forward, reverse, and nested. A cell that found no rest is constant to them.
+
+    Status, per cell: OK; NO_STEADY_STATE where its ions or volume run away, its voltage is moved by nothing, its rest is
+    unstable, or its voltage ran away on the way although its gates have states of their own (it fires: where it goes
+    then, a simulation tells); NOT_FOUND where the search ran out of iterations; NOT_FINITE where a parameter is not
+    finite. The numbers of such cells are where the search ended. Raises :class:`MembraneError` for numbers out of range.
     """
-    check(membrane)
-    wide = widened(membrane)
-    state = jax.tree.map(lambda x: np.asarray(x), wide.initial_state())
-    ions, closed = moving_ions(wide)
-    unknown, closing = (tuple(ions[:-1]), ions[-1]) if closed and ions else (tuple(ions), None)
-    u, converged = _relax(wide, np.asarray(state.v), unknown, closing)
-    v, book = u[0], _book(wide, state, u, unknown, closing)
-    env = wide.environment(book)
-    states = {
-        name: {s: jnp.zeros_like(v) + x for s, x in wide.mechanisms[name].initial(v, env).items()}
-        for name in wide.order
-    }
-    flows = wide.fluxes(v, states, env)
-    total = sum(flows[k].value for k in flows if wide.species[k].valence)
-    residual = jnp.max(
-        jnp.stack([jnp.abs(jnp.zeros_like(v) + x) for x in (total, *(flows[k].value for k in ions))]), axis=0
-    )
-    status = np.where(np.asarray(converged), Status.OK, Status.NO_STEADY_STATE).astype(np.int32)
-    host = lambda tree: jax.tree.map(lambda x: np.asarray(x), tree)
-    v, book, states = host((v, book, states))
-    start = type(state.start)(v, state.v_low, states, state.last, {})
-    none = {k: np.zeros_like(v) for k in book}
+    if is_traced((membrane, initial)):
+        return _differentiable(membrane, initial, jnp.result_type(float, *jax.tree.leaves(membrane)))
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
+    with jax.enable_x64(True):
+        return _solved(membrane, initial, np.dtype(precision))
+
+
+# ------------------------------------------------------------------ pure
+def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: int) -> Search:
+    """The search so many iterations further."""
+    kinds = lambda v, amount, state: (v, *[amount] * len(layout.followed), *[state] * len(layout.states))
+
+    def valid(u: Vector) -> jax.Array:
+        held = amounts(membrane, layout, u)
+        tied = [held[pool] > 0 for pool, terms in layout.tied if terms]
+        return functools.reduce(jnp.logical_and, tied, jnp.ones(u[0].shape, bool))
+
+    change = functools.partial(changes, membrane, layout)
+    excitable = bool(layout.eliminated)
+    scale = kinds(SCALE_V_EXCITABLE if excitable else SCALE_V, SCALE_AMOUNT, SCALE_STATE)
+    box = kinds(BOX_V, BOX_AMOUNT, BOX_STATE)
+    return pseudo_transient.search(change, valid, scale, box, found, iterations, stop_where_it_fires=excitable)
+
+
+def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, accounts: tuple[str, ...]) -> _Report:
+    here = point(membrane, layout, u)
+    full = unknowns(membrane, full=True)
+    fixed, wide = jax.tree.map(_wide, jax.lax.stop_gradient((membrane, here)))
+    whole = start_from(fixed, full, wide)
+    value, matrix = jacobian(functools.partial(changes, fixed, full), whole)
+    last = (0, *range(1 + len(full.followed), len(whole)), *range(1, 1 + len(full.followed)))  # amounts last
+    matrix = jnp.stack([jnp.stack([matrix[i][j] for j in last]) for i in last])
+    stable, _ = stability(matrix, len(full.followed))
+
+    gone = (found.outcome == AWAY) | (found.outcome == FIRES) | ~found.moves | (stable == Stability.UNSTABLE)
+    status = jnp.where(found.outcome == SEARCHING, int(Status.NOT_FOUND), int(Status.OK))
+    status = jnp.where(gone, int(Status.NO_STEADY_STATE), status)
+    status = jnp.where((found.outcome == BROKEN) | ~jnp.isfinite(sum(u)), int(Status.NOT_FINITE), status)
+
+    env = membrane.environment(here.book)
+    level = lambda k, side: env.volume if k == membrane.water else getattr(env, side)[k]
+    concentrations = {f"{k}.{side}": jnp.zeros_like(u[0]) + level(k, side) for k, side in membrane.pools()}
+    residual = imbalance(fixed, full, whole, value).astype(u[0].dtype)
+    book = settled_book(membrane, layout, u, accounts)
+    return _Report(u[0], here.states, book, concentrations, status.astype(jnp.int32), stable, residual, found.steps)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """In the widest precision there is: stability is a matter of small differences."""
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float))
+
+
+def _rest(membrane: Membrane, report: _Report, state: State) -> RestingState:
+    none = {k: 0 * report.v for k in report.book}
+    zero, last = 0 * report.v, {k: 0 * report.v for k in state.last}
     rest = State(
-        v=v, v_low=np.zeros_like(v), states=states, pending=none, total=book, total_low=none, trend=none, last=state.last,
-        start=start, status=status, failed_at=np.where(status == Status.OK, -1, 0).astype(np.int32), step=state.step, lag=state.lag,
-        cell=np.asarray(state.cell), rig={},
+        v=report.v, v_low=zero, states=report.states, pending=none, total=report.book, total_low=none, trend=none, last=last,
+        start=Snapshot(report.v, zero, report.states, last, {}), status=report.status,
+        failed_at=-1 * (report.status == Status.OK), step=state.step, lag=state.lag, cell=state.cell, rig={},
     )  # fmt: skip
-    concentrations = {f"{k}.{side}": np.asarray(getattr(env, side)[k]) for k, side in wide.pools()}
-    return RestingState(v, concentrations, status, np.asarray(residual), rest)
+    told = (report.status, report.stability, report.residual, report.iterations)
+    return RestingState(report.v, report.concentrations, *told, rest, membrane)
 
 
-def _book(
-    membrane: Membrane, state: State, u: Sequence[jax.Array], unknown: Sequence[str], closing: str | None
-) -> Accounts:
-    """The book at u = (v, charge carried by each unknown ion); the closing ion carries what the capacitor's charge demands."""
-    book = {k: jnp.zeros_like(u[0]) for k in [*membrane.species, "electrode"]} | dict(zip(unknown, u[1:], strict=True))
-    if closing is not None:
-        book[closing] = -membrane.capacitance * (u[0] - state.v) - sum(u[1:])
-    return book
+@functools.partial(jax.jit, static_argnums=2)
+def _differentiable(membrane: Membrane, initial: State | None, dtype: Any) -> RestingState:
+    """All cells in one loop."""
+    layout = unknowns(membrane)
+    state = membrane.initial_state(dtype=dtype) if initial is None else initial
+    fixed = jax.lax.stop_gradient(membrane)
+    start = pseudo_transient.begin(start_of(fixed, layout, jax.lax.stop_gradient(state)))
+    found = jax.lax.stop_gradient(_searched(fixed, layout, start, sum(ROUNDS)))
+    good = (found.outcome == ARRIVED) & found.moves
+    some, u = healed(membrane, good), healed(found.u, good, everywhere=True)
+    exact = pseudo_transient.attached(functools.partial(changes, some, layout), u)
+    u = tuple(jnp.where(good, a, b) for a, b in zip(exact, found.u, strict=True))
+    return _rest(membrane, _report(some, layout, found, u, tuple(state.total)), state)
 
 
-def _relax(
-    membrane: Membrane, v: np.ndarray, unknown: tuple[str, ...], closing: str | None
-) -> tuple[list[jax.Array], np.ndarray]:
-    """(unknowns, converged) of all cells; between rounds the cells that are through are set aside."""
-    u = [np.array(v), *(np.zeros(v.shape) for _ in unknown)]
-    h, outcome = np.full(v.shape, FIRST_STEP), np.full(v.shape, SEARCHING)
+# ------------------------------------------------------------------ concrete: in blocks, in rounds
+def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) -> Search:
+    membrane, state, cells = given
+    if state is None:
+        v = jnp.zeros_like(cells) + membrane.initial_v
+        state = membrane.initial_state(v, dtype=cells.dtype)
+    return pseudo_transient.begin(start_of(membrane, layout, state))
+
+
+def _continued(given: tuple[Membrane, Search], layout: Unknowns, iterations: int) -> Search:
+    return _searched(given[0], layout, given[1], iterations)
+
+
+def _reported(given: tuple[Membrane, Search], layout: Unknowns, accounts: tuple[str, ...]) -> _Report:
+    return _report(given[0], layout, given[1], given[1].u, accounts)
+
+
+def _solved(membrane: Membrane, initial: State | None, dtype: np.dtype) -> RestingState:
+    finite = checked(membrane)
+    narrow = lambda x: np.asarray(x, dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
+    flat, start, shape = flattened(*jax.tree.map(narrow, (membrane, initial)))
+    layout, cells = unknowns(membrane), int(np.prod(shape))
+    outline = jax.eval_shape(lambda m: m.initial_state(), flat) if initial is None else initial
+    found = in_blocks(_begun, (flat, start, np.zeros(cells, dtype)), cells, layout)
     for iterations in ROUNDS:
-        left = np.flatnonzero(outcome == SEARCHING)
+        left = np.flatnonzero(found.outcome == SEARCHING)
         if not left.size:
             break
-        index: Any = ...
-        if left.size < v.size:
-            index = np.resize(left, 1 << int(np.ceil(np.log2(left.size))))  # few sizes, few compilations
-        some = membrane if index is ... else select(membrane, index)
-        part = ([x[index] for x in u], h[index], outcome[index])
-        found = _round(some, jnp.asarray(v[index]), *part, iterations, unknown, closing)
-        for old, new in zip((*u, h, outcome), jax.tree.leaves(found), strict=True):
-            old[index] = new
-    return [jnp.asarray(x) for x in u], outcome == ARRIVED
+        some = (select(flat, left), jax.tree.map(lambda x: x[left], found)) if left.size < cells else (flat, found)
+        news = in_blocks(_continued, some, left.size, layout, iterations)
+        found = jax.tree.map(lambda old, new: _put(old, left, new), found, news)
+    report = in_blocks(_reported, (flat, found), cells, layout, tuple(outline.total))
+    report = jax.tree.map(lambda x: x.reshape(shape), report)
+    report = report._replace(status=np.where(finite, report.status, int(Status.NOT_FINITE)).astype(np.int32))
+    index = np.broadcast_to(np.arange(shape[-1] if shape else 1, dtype=np.int32), shape or (1,)).reshape(shape)
+    bare = eqx.tree_at(lambda s: (s.step, s.lag, s.cell), outline, (np.int32(0), np.zeros((), dtype), index))
+    return _rest(membrane, report, bare if initial is None else initial)
 
 
-@functools.partial(jax.jit, static_argnums=(6, 7))
-def _round(
-    membrane: Membrane, v: jax.Array, u: list[jax.Array], h: jax.Array, outcome: jax.Array, iterations: int,
-    unknown: tuple[str, ...], closing: str | None,
-) -> tuple[list[jax.Array], jax.Array, jax.Array]:  # fmt: skip
-    """(unknowns, pseudo-time step, outcome) after so many steps of the continuation, each cell at its own pace."""
-    start = membrane.initial_state(v)
-    ions = [*unknown, *([closing] if closing else [])]
-
-    def concentrations(u: list[jax.Array]) -> list[jax.Array]:
-        book = _book(membrane, start, u, unknown, closing)
-        return [membrane.amount(k, side, book) for k, side in membrane.pools() if k in ions]
-
-    def slope(u: list[jax.Array]) -> list[jax.Array]:
-        """d/dt of the unknowns with gates at their steady states."""
-        env = membrane.environment(_book(membrane, start, u, unknown, closing))
-        states = {name: membrane.mechanisms[name].initial(u[0], env) for name in membrane.order}
-        flows = membrane.fluxes(u[0], states, env)
-        total = sum(flows[k].value for k in flows if membrane.species[k].valence)
-        return [jnp.zeros_like(u[0]) + x for x in (-total / membrane.capacitance, *(flows[k].value for k in unknown))]
-
-    def newton(u: list[jax.Array], h: jax.Array) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-        n = len(u)
-        unit = lambda j: [jnp.ones_like(u[0]) if i == j else jnp.zeros_like(u[0]) for i in range(n)]
-        columns = [jax.jvp(slope, (u,), (unit(j),))[1] for j in range(n)]
-        matrix = [[(1 / h if i == j else 0.0) - columns[j][i] for j in range(n)] for i in range(n)]
-        return *solve(matrix, slope(u)), columns[0][0]
-
-    def one(carry: tuple) -> tuple:
-        u, h, outcome, i = carry
-        step, positive, gain = newton(u, h)
-        fires = gain > 0
-        new = [a + b for a, b in zip(u, step, strict=True)]
-        before, after = concentrations(u), concentrations(new)
-        ratio = [jnp.where(a > 0, jnp.abs(b / a - 1), jnp.inf) for a, b in zip(before, after, strict=True)]
-        size = jnp.abs(step[0])
-        worst = jnp.max(jnp.stack([size / LARGEST_MOVE_V, *(r / LARGEST_MOVE_C for r in ratio)]), 0)
-        # where the determinant has changed sign, the step passes an unstable mode's time constant and would run backwards
-        fine = jnp.isfinite(worst) & (worst < 1) & positive
-        moved = jnp.max(jnp.stack([size, *ratio]), 0)
-        arrived = fine & (h >= LONGEST_STEP) & (moved < SMALLEST_MOVE)
-        u = [jnp.where(fine & ~fires & (outcome == SEARCHING), b, a) for a, b in zip(u, new, strict=True)]
-        longer = jnp.minimum(h * jnp.where(worst < 0.3, 4.0, 1.5), LONGEST_STEP)
-        h = jnp.where(fine, longer, jnp.maximum(h / 4, SHORTEST_STEP))
-        news = jnp.where(fires, FIRES, jnp.where(arrived, ARRIVED, SEARCHING))
-        return u, h, jnp.where(outcome == SEARCHING, news, outcome), i + 1
-
-    going = lambda c: (c[3] < iterations) & jnp.any(c[2] == SEARCHING)
-    u, h, outcome, _ = jax.lax.while_loop(going, one, (u, h, outcome, 0))
-    return u, h, outcome
+def _put(old: np.ndarray, where: np.ndarray, new: np.ndarray) -> np.ndarray:
+    if where.size == old.shape[-1]:
+        return new
+    old = old.copy()
+    old[..., where] = new
+    return old

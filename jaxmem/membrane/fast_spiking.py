@@ -10,6 +10,14 @@ from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import Current, Mechanism, Number, Rates, States, parameter
 
 
+def activation_at_once(v: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(m, dm/dv) of an activation that stands at its steady state; source as :class:`WangBuzsakiSodium`."""
+    x = -(v + 35) / 10
+    opening, closing = exprel_inverse(x), 4 * jnp.exp(-(v + 60) / 18)
+    m = opening / (opening + closing)
+    return m, (opening / 18 - exprel_inverse_slope(x) / 10) * (closing / (opening + closing)) / (opening + closing)
+
+
 class WangBuzsakiSodium(Mechanism):
     """Sodium channel of a hippocampal interneuron, ``i = g m_inf(v)^3 h (v - e)``: activation is instantaneous.
 
@@ -27,10 +35,7 @@ class WangBuzsakiSodium(Mechanism):
         return {"h": Rates(opening, self.phi / (1 + jnp.exp(-(v + 28) / 10)))}
 
     def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
-        x = -(v + 35) / 10
-        opening, closing = exprel_inverse(x), 4 * jnp.exp(-(v + 60) / 18)
-        m = opening / (opening + closing)
-        m_slope = (opening / 18 - exprel_inverse_slope(x) / 10) * (closing / (opening + closing)) / (opening + closing)
+        m, m_slope = activation_at_once(v)
         driving = v - (env.e[self.ion] if self.e is None else self.e)
         g = self.g * states["h"] * m * m
         return {self.ion: Current(g * m * driving, g * (m + 3 * m_slope * driving))}

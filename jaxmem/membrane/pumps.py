@@ -72,3 +72,32 @@ class NaKATPase(Mechanism):
         if self.adp is not None:
             moved[self.adp] = Current(-value, -slope)
         return moved
+
+
+class SigmoidPump(Mechanism):
+    """A sodium-potassium pump whose rate is sigmoid in Na+ inside and K+ outside: per cycle 3 Na+ out, 2 K+ in, one ATP.
+
+    ``i = i_max/(1 + exp((na_half - Na_in)/na_slope))/(1 + exp((k_half - K_out)/k_slope))`` in uA/cm^2, ``i/F`` cycles per
+    area and time. It runs at any gradient and does not stop where Na+ inside or K+ outside is gone.
+
+    J. R. Cressman, G. Ullah, J. Ziburkus, S. J. Schiff & E. Barreto (2009), J Comput Neurosci 26:159,
+    doi:10.1007/s10827-008-0132-4; numbers as in public code of the model (ModelDB 142630, 167714).
+    """
+
+    i_max: Number = parameter("uA/cm^2", "maximal rate: F times the cycles per area and time", default=6.8, minimum=0.0)
+    na_half: Number = parameter("mM", "half-activating Na+ inside", default=25.0, positive=True)
+    na_slope: Number = parameter("mM", "Na+ for an e-fold change at its foot", default=3.0, positive=True)
+    k_half: Number = parameter("mM", "half-activating K+ outside", default=5.5, positive=True)
+    k_slope: Number = parameter("mM", "K+ for an e-fold change at its foot", default=1.0, positive=True)
+    n_na: Number = parameter("1", "Na+ moved out per cycle", default=3.0, minimum=0.0)
+    n_k: Number = parameter("1", "K+ moved in per cycle", default=2.0, minimum=0.0)
+    atp: str | None = eqx.field(static=True, default="atp")
+
+    def fluxes(self, v: jax.Array, states: States, env: Environment) -> dict[str, Current]:
+        by_na = 1 / (1 + jnp.exp((self.na_half - env.inside["na"]) / self.na_slope))
+        by_k = 1 / (1 + jnp.exp((self.k_half - env.outside["k"]) / self.k_slope))
+        rate = self.i_max * by_na * by_k
+        moved = {"na": Current(self.n_na * rate, 0.0), "k": Current(-self.n_k * rate, 0.0)}
+        if self.atp is not None:
+            moved[self.atp] = Current(rate, 0.0)
+        return moved

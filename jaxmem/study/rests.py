@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from jaxmem.analysis.budget import budget, input_resistance, membrane_time_constant
 from jaxmem.analysis.resting import resting_state
 from jaxmem.analysis.setting import widened
+from jaxmem.analysis.stability import Stability
 from jaxmem.engine.simulation import Labels
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
@@ -32,7 +33,10 @@ TOLD = {  # in the order in which they stand in the file, the concentrations aft
     "power": ("pW", "free energy of that ATP, at 50 kJ/mol"),
     "residual": ("uA/cm^2", "largest current left where the search ended"),
     "status": ("1", "what became of the cell"),
+    "stability": ("1", "how the rest answers to a small push"),
+    "iterations": ("1", "steps of the search"),
 }
+CODES: dict[str, Iterable[Any]] = {"status": Status, "stability": Stability}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +98,8 @@ def find_rests(
         if name not in found:
             continue
         x = found[name]
-        unit, told = TOLD.get(name) or ("mM", "concentration of {} {} at rest".format(*pools[name]))
-        more = _codes(list(Status)) if name == "status" else {}
+        unit, told = TOLD.get(name) or _pool(membrane, *pools[name])
+        more = _codes(CODES[name]) if name in CODES else {}
         variables[name] = Variable(np.resize(x, cells) if alike else x, ("cell",), unit, told, more)
     varied = {}
     for path, (value, unit, told) in membrane.parameters().items():
@@ -161,9 +165,16 @@ def _block(membrane: Membrane) -> dict[str, np.ndarray]:
     with jax.enable_x64(True):
         numbers = {name: np.asarray(x) for name, x in _numbers(widened(membrane), rest.state).items()}
     real = {"v": rest.v, **rest.concentrations, **numbers}
-    resting = rest.status == Status.OK
-    kept = {name: np.where(resting, x, np.nan) for name, x in real.items()}
-    return kept | {"residual": rest.residual, "status": rest.status.astype(np.int32)}
+    resting = np.asarray(rest.status) == Status.OK
+    kept = {name: np.where(resting, np.asarray(x), np.nan) for name, x in real.items()}
+    whole = {"status": rest.status, "stability": rest.stability, "iterations": rest.iterations}
+    return kept | {"residual": np.asarray(rest.residual)} | {k: np.asarray(x, np.int32) for k, x in whole.items()}
+
+
+def _pool(membrane: Membrane, name: str, side: str) -> tuple[str, str]:
+    if name == membrane.water:
+        return "1", "volume at rest over that at the start"
+    return "mM", f"concentration of {name} {side} at rest"
 
 
 @jax.jit
@@ -177,6 +188,6 @@ def _numbers(membrane: Membrane, state: State) -> dict[str, jax.Array]:
     }
 
 
-def _codes(words: Sequence[Any]) -> dict[str, Any]:
+def _codes(words: Iterable[Any]) -> dict[str, Any]:
     """CF attributes of a variable of codes."""
-    return {"flag_values": np.array(words, np.int32), "flag_meanings": " ".join(w.name.lower() for w in words)}
+    return {"flag_values": np.array(list(words), np.int32), "flag_meanings": " ".join(w.name.lower() for w in words)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import path_error
 from jaxmem.membrane.presets.hodgkin_huxley_1952 import hodgkin_huxley_1952
+from jaxmem.membrane.presets.hubel_dahlem_2014 import hubel_dahlem_2014
 from jaxmem.membrane.presets.pump_leak import pump_leak, pump_leak_ghk
 from jaxmem.membrane.presets.pumped_neuron import pumped_neuron
 from jaxmem.membrane.presets.textbook_neuron import textbook_neuron
@@ -13,7 +14,15 @@ from jaxmem.membrane.presets.wang_buzsaki_1996 import wang_buzsaki_1996
 
 _PRESETS: dict[str, Callable[[], Membrane]] = {
     f.__name__: f
-    for f in (hodgkin_huxley_1952, pump_leak, pump_leak_ghk, pumped_neuron, textbook_neuron, wang_buzsaki_1996)
+    for f in (
+        hodgkin_huxley_1952,
+        hubel_dahlem_2014,
+        pump_leak,
+        pump_leak_ghk,
+        pumped_neuron,
+        textbook_neuron,
+        wang_buzsaki_1996,
+    )
 }
 
 

@@ -1,0 +1,229 @@
+"""All resting states of each cell while its concentrations stand still: where the steady-state current crosses zero."""
+
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmem.analysis.blocks import in_blocks
+from jaxmem.analysis.setting import checked, flattened, healed, is_traced
+from jaxmem.analysis.small_systems import jacobian
+from jaxmem.analysis.stability import Stability, stability
+from jaxmem.analysis.unknowns import changes, clamped_unknowns, structure_of
+from jaxmem.membrane.mechanism import steady_states
+from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.state import Status
+
+SPACING = 1.0  # mV between the voltages first looked at: twice that missed 6 of 159 triples of rests
+SLOTS = 5  # rests kept per cell
+HALVINGS = 60  # at most, of a bracket
+TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # mV
+Current = Any
+
+
+class RestingStates(eqx.Module):
+    """All zero crossings of each cell's steady-state current. A JAX tree, differentiable in the parameters.
+
+    - ``v`` (5, cells) in mV, ascending, NaN where there are fewer.
+    - ``slope`` (5, cells): dI/dv there, mS/cm^2; a rest with a negative one is unstable, one with a positive one may be.
+    - ``stability`` (5, cells): :class:`jaxmem.Stability`, of voltage and gates.
+    - ``count`` (cells,): how many there are, also beyond five.
+    - ``status`` (cells,): OK, NO_STEADY_STATE (no crossing in the range) or NOT_FINITE.
+    """
+
+    v: jax.Array
+    slope: jax.Array
+    stability: jax.Array
+    count: jax.Array
+    status: jax.Array
+
+
+class _Found(NamedTuple):
+    v: jax.Array
+    slope: jax.Array
+    stability: jax.Array
+    count: jax.Array
+
+
+def all_resting_states(
+    membrane: Membrane, *, low: float = -120.0, high: float = 60.0, precision: str = "float64"
+) -> RestingStates:
+    """Every voltage between ``low`` and ``high`` (mV) at which each cell can rest while concentrations stay as they are.
+
+    ``I(v) = 0`` of the total current with gates and schemes at their steady states: all sign changes on a grid of 1 mV,
+    and pairs of crossings that an extremum hides within a millivolt, each closed in on by Newton steps inside its
+    bracket. Derivatives with respect to every parameter are those of the implicit function theorem, to any order. In
+    ``precision`` for concrete numbers, in that of what is traced inside ``jit``, ``grad`` and ``vmap``.
+
+    Raises ValueError for a mechanism whose rates depend on its own states, :class:`MembraneError` for numbers out of
+    range.
+    """
+    if coupled := structure_of(membrane).coupled:
+        raise ValueError(
+            f"the states of {', '.join(coupled)} depend on each other; resting_state(membrane) finds its rest"
+        )
+    if not low < high:
+        raise ValueError(f"the range goes from low to high; {low:g} mV is not below {high:g} mV")
+    if is_traced(membrane):
+        return _differentiable(membrane, float(low), float(high), jnp.result_type(float, *jax.tree.leaves(membrane)))
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
+    finite = checked(membrane)
+    flat, _, shape = flattened(jax.tree.map(lambda x: np.asarray(x, precision), membrane), None)
+    cells = int(np.prod(shape))
+    with jax.enable_x64(True):
+        found = in_blocks(_searched, (flat, np.zeros(cells, precision)), cells, float(low), float(high))
+    found = jax.tree.map(lambda x: x.reshape((*x.shape[:-1], *shape)), found)
+    return _result(found, finite)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _differentiable(membrane: Membrane, low: float, high: float, dtype: Any) -> RestingStates:
+    shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in jax.tree.leaves(membrane)))
+    zero = jnp.zeros(shape, dtype)
+    found = jax.lax.stop_gradient(_searched((jax.lax.stop_gradient(membrane), zero), low, high))
+    finite = functools.reduce(
+        jnp.logical_and, [jnp.isfinite(x) for x in jax.tree.leaves(membrane)], jnp.ones(shape, bool)
+    )
+    current = _current(healed(membrane, finite & (found.count > 0)), zero)
+    absent = jnp.isnan(found.v)
+    # an empty slot is the root of a line, so that no NaN is ever multiplied by a zero cotangent
+    line = lambda x: jnp.where(absent, x, current(jnp.where(absent, 0.0, x)))
+    v = jax.lax.custom_root(line, jnp.where(absent, 0.0, found.v), lambda _, x: x, lambda g, y: y / g(jnp.ones_like(y)))
+    slope = jax.jvp(current, (v,), (jnp.ones_like(v),))[1]
+    nan = lambda x: jnp.where(absent, jnp.nan, x)
+    return _result(_Found(nan(v), nan(slope), found.stability, found.count), finite)
+
+
+def _result(found: _Found, finite: Any) -> RestingStates:
+    xp = np if isinstance(found.count, np.ndarray) else jnp
+    status = xp.where(found.count == 0, int(Status.NO_STEADY_STATE), int(Status.OK))
+    status = xp.where(finite, status, int(Status.NOT_FINITE)).astype(np.int32)
+    return RestingStates(*found, status)
+
+
+def _current(membrane: Membrane, zero: jax.Array) -> Current:
+    """The steady-state current (uA/cm^2) as a function of v; concentrations as at the start."""
+    env = membrane.environment({k: jnp.zeros_like(zero) for k in [*membrane.species, "electrode"]})
+
+    def current(v: jax.Array) -> jax.Array:
+        states = {name: steady_states(membrane.mechanisms[name].kinetics(v, {}, env)) for name in membrane.order}
+        flows = membrane.fluxes(v, states, env)
+        return sum((flows[k].value for k in flows if membrane.species[k].valence), jnp.zeros_like(v))
+
+    return current
+
+
+def _searched(given: tuple[Membrane, jax.Array], low: float, high: float) -> _Found:
+    membrane, zero = given
+    current = _current(membrane, zero)
+    slope = lambda v: jax.jvp(current, (v,), (jnp.ones_like(v),))
+    left, right, count = _brackets(slope, zero, low, high)
+    v = jnp.stack(
+        [
+            jax.lax.cond(
+                jnp.any(count > k), functools.partial(_closed_in, current, slope), lambda a, b: jnp.full_like(a, jnp.nan),
+                left[k], right[k],
+            )
+            for k in range(SLOTS)
+        ]
+    )  # fmt: skip
+    v = jnp.sort(v, axis=0)
+    absent = jnp.isnan(v)
+    safe = jnp.where(absent, 0.0, v)
+    kinds = jax.lax.map(
+        lambda x: jax.lax.cond(
+            jnp.any(~jnp.isnan(x)),
+            lambda: _kind(membrane, x),
+            lambda: jnp.full(zero.shape, int(Stability.UNKNOWN), jnp.int32),
+        ),
+        v,
+    )
+    kinds = jnp.where(absent, int(Stability.UNKNOWN), kinds).astype(jnp.int32)
+    slopes = jax.lax.map(lambda x: jnp.zeros_like(x) + slope(x)[1], safe)
+    return _Found(v, jnp.where(absent, jnp.nan, slopes), kinds, count)
+
+
+def _brackets(slope: Any, zero: jax.Array, low: float, high: float) -> tuple[list, list, jax.Array]:
+    """Left and right ends of up to five brackets, and how many crossings there are.
+
+    Where the current comes nearer to zero and goes away again within a grid cell, its extremum is sought, and if that
+    lies beyond zero it parts two brackets.
+    """
+    points = int(np.ceil((high - low) / SPACING)) + 1
+    grid = jnp.linspace(low, high, points).astype(zero.dtype)
+    full = lambda x: jnp.zeros_like(zero) + x
+    at = lambda v: tuple(full(x) for x in slope(v))  # a shared voltage: gates are computed once for all cells
+    none = [full(jnp.nan)] * SLOTS
+
+    def add(a: Any, b: Any, here: jax.Array, left: list, right: list, count: jax.Array) -> tuple:
+        put = lambda x, slots: [jnp.where(here & (count == k), x, s) for k, s in enumerate(slots)]
+        return put(a, left), put(b, right), count + here
+
+    def visit(carry: tuple, ends: tuple) -> tuple:
+        f, s, left, right, count, hidden = carry
+        a, b = ends
+        g, t = at(b)
+        change = (f > 0) != (g > 0)
+        left, right, count = add(a, b, change, left, right, count)
+        turns = ~change & (f * s < 0) & (g * t > 0)
+        return (g, t, left, right, count, jnp.where(turns & jnp.isnan(hidden), a, hidden)), None
+
+    start = (*at(grid[0]), none, none, jnp.zeros(zero.shape, jnp.int32), full(jnp.nan))
+    (_, _, left, right, count, hidden), _ = jax.lax.scan(visit, start, (grid[:-1], grid[1:]), unroll=4)
+
+    def look_closer(left: list, right: list, count: jax.Array) -> tuple:
+        some = ~jnp.isnan(hidden)
+        a, b = jnp.where(some, hidden, low), jnp.where(some, hidden + (grid[1] - grid[0]), high)
+        fa, sa = at(a)
+
+        def halve(_: Any, ends: tuple) -> tuple:
+            a, b = ends
+            middle = 0.5 * (a + b)
+            before = (at(middle)[1] > 0) == (sa > 0)
+            return jnp.where(before, middle, a), jnp.where(before, b, middle)
+
+        lowest, highest = jax.lax.fori_loop(0, HALVINGS, halve, (a, b))
+        extremum = 0.5 * (lowest + highest)
+        beyond = some & ((at(extremum)[0] > 0) != (fa > 0))
+        left, right, count = add(a, extremum, beyond, left, right, count)
+        return add(extremum, b, beyond, left, right, count)
+
+    found = jax.lax.cond(jnp.any(~jnp.isnan(hidden)), look_closer, lambda *same: same, left, right, count)
+    return found
+
+
+def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Array:
+    """The root inside the bracket: Newton's step where it stays inside and at least halves the last one, else the middle."""
+    full = lambda x: jnp.zeros_like(a) + x
+    fa, fb = full(current(a)), full(current(b))
+    tolerance = TOLERANCE[str(a.dtype)]
+
+    def newton(carry: tuple) -> tuple:
+        a, b, x, last, _, i = carry
+        f, s = slope(x)
+        same = (f > 0) == (fa > 0)
+        a, b = jnp.where(same, x, a), jnp.where(same, b, x)
+        y = x - f / s
+        inside = (y >= a) & (y <= b) & (jnp.abs(y - x) < 0.5 * last)
+        y = jnp.where(inside, y, 0.5 * (a + b))
+        move = jnp.abs(y - x)
+        return a, b, y, move, jnp.any(move > tolerance), i + 1
+
+    x = a - fa * (b - a) / (fb - fa)
+    going = lambda c: c[4] & (c[5] < HALVINGS)
+    return jax.lax.while_loop(going, newton, (a, b, x, b - a, jnp.bool_(True), 0))[2]
+
+
+def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
+    """:class:`Stability` of voltage and gates."""
+    layout = clamped_unknowns(membrane, full=True)
+    wide, v = jax.tree.map(lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float)), (membrane, v))
+    env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
+    states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in {n for n, _ in layout.states}}
+    whole = (v, *(jnp.zeros_like(v) + states[name][x] for name, x in layout.states))
+    _, matrix = jacobian(functools.partial(changes, wide, layout), whole)
+    return stability(jnp.stack([jnp.stack(row) for row in matrix]), 0)[0]

@@ -1,0 +1,157 @@
+"""Stability of steady states: from the Jacobian of all states, for every cell, without eigenvalues.
+
+Voltage and gates move within milliseconds, amounts within minutes and hours. Their blocks are decoupled exactly by an
+invariant subspace (a few iterations of a Riccati equation, each a factor of the ratio of the time scales), because a
+characteristic polynomial of both together would lose the slow roots to rounding. Of each block's polynomial (U. J. J. Le
+Verrier's coefficients), Routh's table says whether all roots decay, Sturm's chain how many of them are real.
+"""
+
+import enum
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LARGEST = 6  # of a block whose polynomial is trusted; larger ones need eigenvalues
+ROUNDS = 6  # of the decoupling
+DECOUPLED = 1e-6  # relative change in the last round
+
+
+class Stability(enum.IntEnum):
+    """How a steady state answers to a small push: NODE comes back without, OSCILLATORY with overshoot."""
+
+    NODE = 0
+    OSCILLATORY = 1
+    UNSTABLE = 2
+    UNKNOWN = 3
+
+
+def stability(matrix: jax.Array, slow: int) -> tuple[jax.Array, jax.Array]:
+    """:class:`Stability` per cell of Jacobians (n, n, cells), and how many modes grow (-1 where unknown).
+
+    The last ``slow`` unknowns are amounts. UNKNOWN where a block is larger than 6, or where time scales are not apart
+    and n is.
+    """
+    n = matrix.shape[0]
+    cells = matrix.shape[2:]
+    unknown = jnp.full(cells, int(Stability.UNKNOWN), jnp.int32)
+    if max(n - slow, slow) > LARGEST:
+        return unknown, jnp.full(cells, -1, jnp.int32)
+    blocks, known = decoupled(matrix, slow)
+    counts = [_counts(block) for block in blocks if block.shape[0]]
+    growing, real = sum(c[0] for c in counts), sum(c[1] for c in counts)
+    if n <= LARGEST and slow not in (0, n):  # where scales are not apart, all at once
+        growing_whole, real_whole = _counts(matrix)
+        growing, real = jnp.where(known, growing, growing_whole), jnp.where(known, real, real_whole)
+        known = jnp.ones(cells, bool)
+    found = jnp.where(real == n, int(Stability.NODE), int(Stability.OSCILLATORY))
+    found = jnp.where(growing == 0, found, int(Stability.UNSTABLE))
+    known &= jnp.isfinite(matrix.sum((0, 1)))
+    return jnp.where(known, found, unknown).astype(jnp.int32), jnp.where(known, growing, -1).astype(jnp.int32)
+
+
+def _counts(block: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How many eigenvalues grow (or stand still), and how many are real."""
+    polynomial = _characteristic(block)
+    return _growing_roots(polynomial), _real_roots(polynomial)
+
+
+def decoupled(matrix: jax.Array, slow: int) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    """The two blocks of the matrix in its own fast and slow subspaces, and whether the iteration came to rest.
+
+    With x = fast + L slow, ``A L - L (E - D L) - B + L D L = 0`` of [[A, B], [D, E]] separates them.
+    """
+    n = matrix.shape[0] - slow
+    a, b, d, e = matrix[:n, :n], matrix[:n, n:], matrix[n:, :n], matrix[n:, n:]
+    if not slow or not n:
+        return (a, e), jnp.ones(matrix.shape[2:], bool)
+    inverse = _inverse(a)
+
+    def again(_: Any, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        ell, _ = carry
+        new = _product(inverse, b + _product(ell, e - _product(d, ell)))
+        return new, jnp.abs(new - ell).sum((0, 1))
+
+    ell, change = jax.lax.fori_loop(0, ROUNDS, again, (_product(inverse, b), jnp.zeros_like(matrix[0, 0])))
+    apart = change <= DECOUPLED * jnp.abs(ell).sum((0, 1))
+    return (a + _product(ell, d), e - _product(d, ell)), apart
+
+
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    return (a[:, :, None] * b[None]).sum(1)
+
+
+def _inverse(a: jax.Array) -> jax.Array:
+    """Of matrices (n, n, cells), by Gauss and Jordan with row pivoting."""
+    n = a.shape[0]
+    column = jnp.arange(n).reshape((n, *[1] * (a.ndim - 2)))
+    row = column[:, None]
+    one = jnp.where(row == row.swapaxes(0, 1), jnp.ones_like(a), 0.0)
+
+    def eliminate(k: Any, work: jax.Array) -> jax.Array:
+        pivot = jnp.argmax(jnp.where(column >= k, jnp.abs(work[:, k]), -1.0), axis=0)
+        chosen = jnp.where(row == pivot, work, 0.0).sum(0)
+        work = jnp.where(row == pivot, work[k], work)
+        chosen = chosen / chosen[k]
+        return jnp.where(row == k, chosen, work - work[:, k][:, None] * chosen)
+
+    return jax.lax.fori_loop(0, n, eliminate, jnp.concatenate([a, one], 1))[:, n:]
+
+
+def _characteristic(matrix: jax.Array) -> list[jax.Array]:
+    """Coefficients of det(x - matrix), highest power first (Le Verrier & Faddeev)."""
+    n = matrix.shape[0]
+    coefficients = [jnp.ones_like(matrix[0, 0])]
+    work = jnp.zeros_like(matrix)
+    diagonal = jnp.eye(n, dtype=bool).reshape((n, n, *[1] * (matrix.ndim - 2)))
+    for k in range(1, n + 1):
+        work = _product(matrix, work) + jnp.where(diagonal, coefficients[-1], 0.0)
+        coefficients.append(-(matrix * work.swapaxes(0, 1)).sum((0, 1)) / k)
+    return coefficients
+
+
+def _growing_roots(polynomial: list[jax.Array]) -> jax.Array:
+    """How many roots do not have a negative real part: sign changes in the first column of Routh's table."""
+    upper, lower = list(polynomial[0::2]), list(polynomial[1::2])
+    positive = polynomial[0] > 0
+    changes = jnp.zeros(jnp.shape(polynomial[0]), jnp.int32)
+    for _ in range(len(polynomial) - 1):
+        now = lower[0] > 0
+        changes += (now != positive).astype(jnp.int32)
+        positive = now
+        longer = [*lower, *[jnp.zeros_like(lower[0])] * (len(upper) - len(lower))]
+        below = [upper[i + 1] - upper[0] * longer[i + 1] / longer[0] for i in range(len(upper) - 1)]
+        upper, lower = lower, below
+        if not lower:
+            break
+    return changes
+
+
+def _real_roots(polynomial: list[jax.Array]) -> jax.Array:
+    """How many different real roots there are: sign changes along Sturm's chain."""
+    n = len(polynomial) - 1
+    derivative = [(n - i) * c for i, c in enumerate(polynomial[:-1])]
+    chain = [polynomial, derivative]
+    while len(chain[-1]) > 1:
+        p, q = chain[-2], chain[-1]
+        first = p[0] / q[0]
+        rest = [a - first * b for a, b in zip(p[1:], [*q[1:], 0.0], strict=True)]
+        second = rest[0] / q[0]
+        rest = [-(a - second * b) for a, b in zip(rest[1:], q[1:], strict=True)]
+        size = sum(jnp.abs(x) for x in rest)
+        chain.append([x / jnp.where(size == 0, 1.0, size) for x in rest])
+    heads = [p[0] for p in chain]
+    signs_low = [h * (-1) ** (len(p) - 1) for h, p in zip(heads, chain, strict=True)]
+    count = lambda s: sum((a * b < 0).astype(jnp.int32) for a, b in zip(s[:-1], s[1:], strict=True))
+    return count(signs_low) - count(heads)
+
+
+def by_eigenvalues(eigenvalues: np.ndarray) -> np.ndarray:
+    """:class:`Stability` from eigenvalues (..., cells, modes)."""
+    if not eigenvalues.shape[-1]:
+        return np.full(eigenvalues.shape[:-1], Stability.UNKNOWN, np.int32)
+    unstable = (eigenvalues.real >= 0).any(-1)
+    turns = (np.abs(eigenvalues.imag) > 1e-9 * np.abs(eigenvalues)).any(-1)
+    found = np.where(unstable, Stability.UNSTABLE, np.where(turns, Stability.OSCILLATORY, Stability.NODE))
+    return np.where(np.isfinite(eigenvalues).all(-1), found, Stability.UNKNOWN).astype(np.int32)
