@@ -98,6 +98,7 @@ _HOME = {
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
     "Attractors": "jaxmem.analysis.attractors",
+    "Budget": "jaxmem.analysis.budget",
     "Bifurcation": "jaxmem.analysis.bifurcations",
     "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
@@ -108,8 +109,11 @@ _HOME = {
     "all_resting_states": "jaxmem.analysis.crossings",
     "attractors": "jaxmem.analysis.attractors",
     "balance": "jaxmem.analysis.balance",
+    "budget": "jaxmem.analysis.budget",
+    "input_resistance": "jaxmem.analysis.budget",
     "continuation": "jaxmem.analysis.continuation",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "membrane_time_constant": "jaxmem.analysis.budget",
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     "spectrum": "jaxmem.analysis.spectrum",
@@ -132,6 +136,10 @@ if TYPE_CHECKING:
     from jaxmem.analysis.attractors import attractors as attractors
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.bifurcations import Bifurcation as Bifurcation
+    from jaxmem.analysis.budget import Budget as Budget
+    from jaxmem.analysis.budget import budget as budget
+    from jaxmem.analysis.budget import input_resistance as input_resistance
+    from jaxmem.analysis.budget import membrane_time_constant as membrane_time_constant
     from jaxmem.analysis.continuation import Continuation as Continuation
     from jaxmem.analysis.continuation import continuation as continuation
     from jaxmem.analysis.crossings import RestingStates as RestingStates

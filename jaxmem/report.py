@@ -13,6 +13,7 @@ from jaxmem.units import pretty
 
 if TYPE_CHECKING:
     from jaxmem.engine.simulation import Simulation
+    from jaxmem.study.rests import Rests
 
 STILL = 0.1  # mV/min: a cell that drifts more before the stimulus did not stand still
 LOOSE = 1e-3  # of the charge that moved: an audit above this casts doubt on the run
@@ -29,6 +30,9 @@ _NAMES = {
     "final_v": "voltage at the end",
     "atp": "ATP use",
     "atp_per_spike": "ATP per spike",
+    "atp_per_second": "ATP per second and cell",
+    "pump_current": "net pump current",
+    "power": "power of that ATP at 50 kJ/mol",
     "isi_mean": "interspike interval",
     "isi_first": "first interspike interval",
     "isi_cv": "CV of the intervals",
@@ -86,6 +90,39 @@ def fates(simulation: "Simulation") -> RenderableType:
     if not simulation.failures:
         line(0, "failed")
     return table
+
+
+def rests(found: "Rests") -> RenderableType:
+    """How many cells came to rest and where, with which ions, at what cost."""
+    from jaxmem.membrane.state import Status
+
+    status = found["status"]
+    table = Table(
+        box=None,
+        show_header=False,
+        padding=(0, 1),
+        title=f"{status.size:,} cell{'s' if status.size > 1 else ''}",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column()
+    for code in Status:
+        if code == Status.OK or np.any(status == code):
+            count = int(np.sum(status == code))
+            what = "came to rest" if code == Status.OK else f"have none: {code.reason}"
+            table.add_row(f"{count:,}", f"{count / status.size:.1%}", what)
+    shown = [Row("resting potential", "mV", found["v"])]
+    shown += [Row(_pool(path), "mM", found[path]) for path in found.ions]
+    shown += [
+        Row(_NAMES.get(name, name.replace("_", " ")), v.unit, v.values)
+        for name, v in found.variables.items()
+        if name in ("input_resistance", "time_constant", "pump_current", "atp_per_second", "power")
+    ]
+    left = found["residual"][found.resting]
+    worst = f"Largest current left in a resting cell: {left.max():.1e} µA/cm²" if left.size else "No cell rests"
+    return Group(table, Text(), quantities(shown), Text(), Text(worst))
 
 
 def groups(simulation: "Simulation") -> RenderableType:

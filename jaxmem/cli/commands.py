@@ -38,6 +38,7 @@ def cli() -> None:
 
     \b
     jaxmem simulate EXPERIMENT.toml -o OUT.h5   run an experiment
+    jaxmem rest EXPERIMENT.toml -o REST.h5      where its cells rest, without running
     jaxmem show OUT.h5                          what is in a result
     jaxmem plot OUT.h5 --kind reversals         a figure of it
     """
@@ -69,6 +70,49 @@ def simulate(**options: Any) -> None:
     from jaxmem.cli.simulate import simulate
 
     simulate(**options)
+
+
+@cli.command(short_help="Find where the cells of an experiment file rest.")
+@click.argument("experiment", type=EXISTING)
+@click.option(
+    "-o", "--output", type=NEW, help="The HDF5 file to write (default: EXPERIMENT-rest.h5 in this directory)."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE",
+    help="Replace a value of the file: population.cells=100, initial.v=-60, or a parameter: pump.i_max=\"1.2 uA/cm^2\".",
+)  # fmt: skip
+@click.option("--cells", type=click.IntRange(1), help="As --set population.cells=N.")
+@click.option("--seed", type=click.IntRange(0), help="As --set population.seed=N.")
+@click.option(
+    "--precision", type=PRECISION, default="float64", show_default=True,
+    help="Of the numbers in the file; they are solved in float64.",
+)  # fmt: skip
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to solve (default: a GPU if there is one).")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be solved and how long; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--no-figure", is_flag=True, help="Do not draw the figure beside the result.")
+def rest(**options: Any) -> None:
+    """Find the resting state of every cell of an experiment file; write one HDF5 file and one figure.
+
+    The same file as for "jaxmem simulate": its membrane, population and initial voltage are used, the
+    rest of it (run, stimulus, output, ...) is not. Each cell goes to the steady state that it reaches
+    from its initial voltage and concentrations: all currents of living ions are zero there.
+
+    \b
+    Per cell: v, concentrations, input resistance, time constant, pump current, ATP per
+    second, the varied parameters; status and residual say what became of each.
+
+    \b
+    jaxmem rest cells.toml                       writes cells-rest.h5 and cells-rest.png
+    jaxmem rest cells.toml --cells 1000000       a million of them
+    jaxmem rest cells.toml --set k.outside=8     in a bath with 8 mM K+
+    """
+    from jaxmem.cli.process import prepare
+
+    prepare(options["device"])
+    from jaxmem.cli.rest import rest
+
+    rest(**options)
 
 
 @cli.command(short_help="What a result file holds.")

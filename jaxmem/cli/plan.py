@@ -31,8 +31,8 @@ def planned(plan: Experiment, execution: Execution, target: pathlib.Path) -> dic
         "question": escape(" ".join(plan.question.split())),
         "membrane": f"{plan.preset}, {plan.membrane.celsius:g} °C, mechanisms {', '.join(plan.membrane.order)}",
         "dynamic": ", ".join(f"{name} {side}" for name, side in plan.membrane.pools()) or "nothing",
-        "varied": ", ".join(map(_range, plan.varied, [plan] * len(plan.varied))) or "nothing",
-        "groups": _groups(plan),
+        "varied": ", ".join(map(range_of, plan.varied, [plan] * len(plan.varied))) or "nothing",
+        "groups": groups_of(plan),
         "initial state": "steady: each cell in its own"
         if plan.initial == "steady"
         else "as given, gates steady at that voltage",
@@ -62,7 +62,8 @@ def _integrator(method: Integrator) -> str:
     return type(method).__name__
 
 
-def _range(path: str, plan: Experiment) -> str:
+def range_of(path: str, plan: Experiment) -> str:
+    """A varied path with the 5 to 95 % range of its values."""
     owner, field = (plan.stimulus, path.removeprefix("stimulus.")) if path.startswith("stimulus.") else (None, "")
     numbers = {p: x for p, x, _ in declared(owner)}
     values = numbers[field] if owner is not None else plan.membrane.parameters()[path].value
@@ -70,7 +71,8 @@ def _range(path: str, plan: Experiment) -> str:
     return f"{path} ({low:.3g} … {high:.3g})"
 
 
-def _groups(plan: Experiment) -> str:
+def groups_of(plan: Experiment) -> str:
+    """How many cells each group has."""
     counts = [known.counts for known in plan.labels.values()]
     return ", ".join(f"{n:,} {name}" for count in counts for name, n in count.items()) or "none"
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.terminal import Progress, console, size
 from jaxmem.study.hdf5 import opened
-from jaxmem.study.summary import FileSummary, MeasureSummary, VariablesSummary, summary
+from jaxmem.study.summary import FileSummary, MeasureSummary, VariablesSummary, kind_of, summary
 from jaxmem.units import pretty
 
 if TYPE_CHECKING:
@@ -145,6 +145,9 @@ def plot(
         raise UserError(f"{target} exists; choose another name (--overwrite replaces it)")
     if target.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{target}: a picture ends in .png, .pdf or .svg")
+    if (holds := kind_of(source)) != "a simulation":
+        _plot_rests(source, holds, target, kind, bool(cells or measures))
+        return
     draw = plots.KINDS[kind]
     takes = set(inspect.signature(draw).parameters)
     given: dict[str, Any] = {}
@@ -163,6 +166,20 @@ def plot(
         simulation = load(file)
         progress.phase("Drawing")
         plots.save(draw(simulation, **given), target)
+    click.echo(f"{target}")
+
+
+def _plot_rests(source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, chosen: bool) -> None:
+    from jaxmem import plots
+    from jaxmem.study.rests import KIND, read_rests
+
+    if holds != KIND:
+        raise UserError(f"{source} holds {holds}, no simulation; 'jaxmem show' tells them, and xarray opens the file")
+    if kind != "overview" or chosen:
+        raise UserError(f"{source} holds {holds}: it has the kind overview alone, of all cells")
+    with Progress() as progress:
+        progress.phase("Drawing")
+        plots.save(plots.rests(read_rests(source), title=summary(source).question), target)
     click.echo(f"{target}")
 
 

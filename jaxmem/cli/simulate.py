@@ -30,15 +30,8 @@ def simulate(
     picture = None if no_figure else target.with_suffix(".png")
     if not dry_run:
         for path in filter(None, (target, picture)):
-            _free(path, overwrite)
-    changes = [Override.parse(text) for text in settings]
-    for option, place, value in (
-        ("--cells", "population.cells", cells),
-        ("--seed", "population.seed", seed),
-        ("--precision", "run.precision", precision),
-    ):
-        if value is not None:
-            changes.append(Override(place, value, f"{option} {value}"))
+            free(path, overwrite)
+    changes = overrides(settings, cells, seed, precision)
     execution = Execution(device=find_device(device))
     folder = target.with_name(f"{target.name}.checkpoint")
     kept = None if checkpoint is None else Checkpoint(folder, every=checkpoint, keep=True)
@@ -95,7 +88,23 @@ def find_device(wanted: str | None) -> Any:
         ) from None
 
 
-def _free(path: pathlib.Path, overwrite: bool) -> None:
+def overrides(
+    settings: tuple[str, ...], cells: int | None, seed: int | None, precision: str | None = None
+) -> list[Override]:
+    """What the command line says in place of the file."""
+    changes = [Override.parse(text) for text in settings]
+    for option, place, value in (
+        ("--cells", "population.cells", cells),
+        ("--seed", "population.seed", seed),
+        ("--precision", "run.precision", precision),
+    ):
+        if value is not None:
+            changes.append(Override(place, value, f"{option} {value}"))
+    return changes
+
+
+def free(path: pathlib.Path, overwrite: bool) -> None:
+    """Check, before hours are spent, that a file can be written here."""
     try:
         check_target(path, overwrite)
     except FileExistsError as error:

@@ -232,7 +232,7 @@ def draw_histogram(ax: "Axes", simulation: Simulation, name: str, separator: str
         ax.set_xlim(-1, 1)
         return f"{shown} {middle}, the same in every cell"
     ax.axvspan(*np.percentile(values, [5, 95]), color=style.PALE, linewidth=0, zorder=0)
-    edges = _edges(values[~zeros], above=0.0 if zeros.any() else None)
+    edges = histogram_edges(values[~zeros], above=0.0 if zeros.any() else None)
     ax.hist(values[~zeros], bins=list(edges), color=color)
     if zeros.any():
         width = edges[1] - edges[0]
@@ -241,7 +241,7 @@ def draw_histogram(ax: "Axes", simulation: Simulation, name: str, separator: str
     return f"median {shown} {middle} ({spread})"
 
 
-def _edges(values: np.ndarray, above: float | None) -> np.ndarray:
+def histogram_edges(values: np.ndarray, above: float | None = None) -> np.ndarray:
     """Bin edges: centred on values that are few and evenly spaced (counts), else by the Freedman-Diaconis rule."""
     distinct = np.unique(values)
     if distinct.size > 1 and distinct.size <= 200:

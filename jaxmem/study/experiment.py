@@ -135,8 +135,10 @@ class Experiment:
         )
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ()) -> Experiment:
+def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = (), *, rest: bool = False) -> Experiment:
     """Read, check and assemble an experiment file.
+
+    With ``rest`` it is the cells at rest that are asked for: the table ``run`` may be missing.
 
     ``overrides`` replace what the file says: ``"run.dt=0.01"``, ``"population.cells=100"``, or a parameter as under
     [membrane.parameters], ``"pump.i_max=1.2 uA/cm^2"``.
@@ -159,12 +161,18 @@ def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ())
     changes = [Override.parse(o) if isinstance(o, str) else o for o in overrides]
     for change in changes:
         _override(raw, change, problems)
+    if rest and isinstance(raw.setdefault("run", {}), dict):
+        raw["run"].setdefault("duration", 1.0)
     whole = problems.table(tables.ExperimentTable, raw)
     read = lambda name: problems.table(tables.SECTIONS[name], raw.get(name, getattr(whole, name, {})), name)
     sections = {name: read(name) for name in tables.SECTIONS if name in raw or name not in ("membrane", "run")}
     sections["stimulus"], sections["amplifier"] = raw.get("stimulus", {"kind": "none"}), raw.get("amplifier")
     text += "".join(f"\n# overridden: {change.written}" for change in changes) + "\n" * bool(changes)
-    return _assemble(file, text, whole, sections, problems)
+    plan = _assemble(file, text, whole, sections, problems)
+    if rest or plan.stimulus is None:
+        return plan
+    imbalance = protocol_table.imbalance(plan.stimulus, plan.membrane, plan.duration)
+    return plan if imbalance is None else dataclasses.replace(plan, notes=(*plan.notes, imbalance))
 
 
 def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any], problems: Problems) -> Experiment:
@@ -203,8 +211,6 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     problems.stop()
     assert whole is not None and run is not None and membrane is not None, "missing tables are problems"
     membrane, stimulus = cells.membrane, cells.stimulus
-    if stimulus is not None and (warning := protocol_table.imbalance(stimulus, membrane, run.duration)):
-        notes.append(warning)
     return Experiment(
         file=str(file), text=text, question=whole.question, preset=sections["membrane"].preset, membrane=membrane,
         stimulus=stimulus, initial=initial.state, duration=run.duration, dt=run.dt, precision=run.precision,

@@ -110,9 +110,9 @@ def load(path: Any) -> Simulation:
     """
     with opened(path) as file:
         index = json.loads(file.text("structure/index") or "")
-        if "trees" not in index:
+        if "kind" in index:
             raise StoreError(
-                f"{path} holds {index['kind']}, no simulation; 'jaxmem show' tells them, and xarray.open_dataset(..., "
+                f"{path} holds {index['kind']}, no simulation: 'jaxmem show' tells them, xarray.open_dataset(..., "
                 'engine="h5netcdf") opens it'
             )
         return _simulation(file, index)

@@ -96,7 +96,7 @@ def summary(path: Any) -> FileSummary | VariablesSummary:
             name: VariableSummary(tuple(v["dims"]), tuple(v["shape"]), v["unit"], v["description"])
             for name, v in index["variables"].items()
         }
-        if "trees" not in index:
+        if "kind" in index:
             return _variables(path, file, index, known)
         measures = {name: _measure(file.array(mine), known[mine]) for name, mine in index["measured"].items()}
         worst = lambda name: float(np.nanmax(file.array(name), initial=0.0))
@@ -125,6 +125,12 @@ def summary(path: Any) -> FileSummary | VariablesSummary:
             audit_mass=worst("audit_mass"),
             provenance=told,
         )
+
+
+def kind_of(path: Any) -> str:
+    """What a file holds: "a simulation", "variables", "resting states"."""
+    with opened(path, check_up_to=0) as file:
+        return json.loads(file.text("structure/index") or "").get("kind", "a simulation")
 
 
 def _variables(path: Any, file: Reader, index: dict[str, Any], known: dict[str, VariableSummary]) -> VariablesSummary:

@@ -55,10 +55,14 @@ def store(
     attributes: Mapping[str, Any] | None,
     overwrite: bool,
     *,
+    beside: Mapping[str, Variable] | None = None,
     experiment: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write checked variables; ``more`` goes into the index (``kind``: what sort of result this is)."""
+    """Write checked variables; ``more`` goes into the index (``kind``: what sort of result this is).
+
+    ``beside``: variables that the index does not tell of; their dimensions are those of the table.
+    """
     check_target(path, overwrite)
     told = dict(attributes or {})
     lengths = _lengths(table)
@@ -83,7 +87,7 @@ def store(
     if told.get("question"):
         root["question"] = str(told["question"])
     groups = {"/": root, "provenance": {k: attribute(v) for k, v in came_from.items()}}
-    write(path, coordinates, variables, texts, groups, overwrite=overwrite)
+    write(path, coordinates, variables | dict(beside or {}), texts, groups, overwrite=overwrite)
 
 
 def _variable(name: str, dims: str | Sequence[str], values: Any, unit: str, description: str) -> Variable:
