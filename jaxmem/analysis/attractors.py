@@ -39,8 +39,9 @@ def attractors(
     """The stable rests that each cell goes to from several starts, duplicates merged.
 
     A start that is ``run_down`` by a fraction has let its ions go so far of the way to where inside and outside are mixed
-    (cations in exchange for the ion that electrodes carry, anions as they are), its voltage likewise to 0 mV. ``starts`` are further states to
-    search from. What is conserved is the same for all: they are rests of one cell. Not every attractor need be found.
+    (cations in exchange for the ion that electrodes carry, anions as they are), its voltage likewise to 0 mV. ``starts``
+    are further states to search from. What is conserved is the same for all: they are rests of one cell. Not every
+    attractor need be found. ValueError where there is no start at all.
     """
     wide = widened(membrane)
     first = jax.tree.map(np.asarray, wide.initial_state())
