@@ -179,9 +179,10 @@ def draw(sim: jm.Simulation, curve: dict):
     return plots.finish(
         figure,
         "A neuron in a narrow space has two rests, and a pump that comes back too late keeps the wrong one",
-        "Left: the pump stands still for 4 to 15 s. After too long a pause the cell fires until K⁺ outside has risen for good, and "
-        "settles near −23 mV with its pump at work. Right: rests over the pump rate, stable (thick) and unstable (dotted); "
-        f"dots: both at the published rate of {curve['set']:g} µA/cm². To free the starved cell takes more than four times that.",
+        "Left: the pump stands still for 4 to 15 s (every 20 ms is drawn). After 9 s and more the cell has fired until K⁺ outside "
+        "rose for good, and within the hour it settles near −23 mV with its pump at work. Right: rests over the pump rate, "
+        f"stable (thick) and unstable (dotted); dots: both stable ones at the published {curve['set']:g} µA/cm². The starved "
+        "one loses its stability only at four times that.",
     )
 
 

@@ -100,16 +100,19 @@ def draw(results: dict):
     looks = {-1.0: (plots.CYCLE[2], "z = −1"), 1.0: (plots.CYCLE[1], "z = +1"), 2.0: (plots.CYCLE[3], "z = +2")}
     x, v = results["x"], results["v"]
     at = int(np.argmin(np.abs(v + 75.0)))
+    top = 1.14 * results["density"][:, at].max()
     left.axvspan(INSIDE, OUTSIDE, color="0.92", zorder=0)
     for k, z in enumerate(results["valence"]):
         colour, name = looks[float(z)]
-        left.stairs(results["density"][k, at], np.linspace(0, LENGTH, BINS + 1), color=colour, lw=1.4, label=name)
+        left.stairs(
+            results["density"][k, at], np.linspace(0, LENGTH, BINS + 1), color=colour, lw=1.4, label=name, baseline=None
+        )
         left.plot(x, results["closed"][k, at], color="black", lw=0.8, ls="--")
         right.errorbar(
             v, results["ratio"][k], results["error"][k], fmt="o", ms=4.5, color=colour, capsize=2, label=name
         )
         right.plot(v, results["expected"][k], color="black", lw=0.8, ls="--", zorder=0)
-    left.set(xlabel="distance (nm)", ylabel="density of ions (1/nm)", xlim=(0, LENGTH), ylim=(0, None),
+    left.set(xlabel="distance (nm)", ylabel="density of ions (1/nm)", xlim=(0, LENGTH), ylim=(0, top),
              title=f"Where ions are at {v[at]:.0f} mV".replace("-", "−"))  # fmt: skip
     for place, text in ((2, "inside"), (6, "membrane"), (10, "outside")):
         left.annotate(text, (place, 0.98), xycoords=("data", "axes fraction"), ha="center", va="top", color="0.35")
@@ -121,8 +124,8 @@ def draw(results: dict):
         figure,
         "Ions that move at random distribute as exp(−zVF/RT)",
         "Coloured: counted after a random walk in which steps uphill are taken with probability exp(−cost/kT). Dashed: "
-        "Boltzmann's formula; one mV axis turned round, it is Nernst's. Bars: one standard error. 37 °C: a factor of e for each "
-        "26.7 mV of a monovalent ion, half as many for a divalent one.",
+        "Boltzmann's formula; solved for the voltage it is Nernst's. Standard errors are smaller than the dots. "
+        "37 °C: a factor of e for each 26.7 mV of a monovalent ion, half as many for a divalent one.",
     )
 
 

@@ -43,6 +43,7 @@ _HOME = {
     "Parameter": "jaxmem.membrane.parameters",
     "PathError": "jaxmem.membrane.parameters",
     "Point": "jaxmem.membrane.state",
+    "PumpCycle": "jaxmem.membrane.pump_cycle",
     "Rates": "jaxmem.membrane.mechanism",
     "Scheme": "jaxmem.membrane.mechanism",
     "SigmoidPump": "jaxmem.membrane.pumps",
@@ -96,6 +97,7 @@ _HOME = {
     "richardson": "jaxmem.engine.richardson",
     "simulate": "jaxmem.engine.simulate",
     # what one asks of it
+    "Attractors": "jaxmem.analysis.attractors",
     "Budget": "jaxmem.analysis.budget",
     "Bifurcation": "jaxmem.analysis.bifurcations",
     "Continuation": "jaxmem.analysis.continuation",
@@ -105,6 +107,7 @@ _HOME = {
     "Spectrum": "jaxmem.analysis.spectrum",
     "Stability": "jaxmem.analysis.stability",
     "all_resting_states": "jaxmem.analysis.crossings",
+    "attractors": "jaxmem.analysis.attractors",
     "balance": "jaxmem.analysis.balance",
     "budget": "jaxmem.analysis.budget",
     "input_resistance": "jaxmem.analysis.budget",
@@ -129,6 +132,8 @@ if TYPE_CHECKING:
     from jaxmem import electrochemistry as electrochemistry
     from jaxmem import testing as testing
     from jaxmem import units as units
+    from jaxmem.analysis.attractors import Attractors as Attractors
+    from jaxmem.analysis.attractors import attractors as attractors
     from jaxmem.analysis.balance import balance as balance
     from jaxmem.analysis.bifurcations import Bifurcation as Bifurcation
     from jaxmem.analysis.budget import Budget as Budget
@@ -194,6 +199,7 @@ if TYPE_CHECKING:
     from jaxmem.membrane.parameters import Parameter as Parameter
     from jaxmem.membrane.parameters import PathError as PathError
     from jaxmem.membrane.parameters import concatenate as concatenate
+    from jaxmem.membrane.pump_cycle import PumpCycle as PumpCycle
     from jaxmem.membrane.pumps import NaKATPase as NaKATPase
     from jaxmem.membrane.pumps import SigmoidPump as SigmoidPump
     from jaxmem.membrane.species import Species as Species

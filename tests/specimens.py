@@ -39,6 +39,7 @@ MECHANISMS = {
     "pump_sigmoid": jm.SigmoidPump(),
     "pump_electroneutral": jm.NaKATPase(i_max=2.0, electrogenic=False, atp=None),
     "pump_voltage_atp": jm.NaKATPase(i_max=2.0, v_half=-90.0, v_slope=30.0, km_atp=0.2, adp="adp"),
+    "pump_cycle": jm.PumpCycle(),
 }
 
 
@@ -52,6 +53,7 @@ def membrane_with(mechanism: jm.Mechanism) -> jm.Membrane:
         "ca": jm.Species(1e-4, 1.5, valence=2, **alive),
         "atp": jm.Species(2.0, 0.0, valence=0, dynamic=("inside",)),
         "adp": jm.Species(0.1, 0.0, valence=0, dynamic=("inside",)),
+        "pi": jm.Species(1.0, 0.0, valence=0, dynamic=("inside",)),
     }
     return jm.Membrane({"it": mechanism}, species, celsius=30.0, geometry=jm.Sphere(10.0, outside_volume_fraction=0.2))
 

@@ -459,7 +459,7 @@ def test_capacitor_debye_length_and_pressure():
     assert float(ec.membrane_capacitance(3.0, 3.3)) == pytest.approx(0.81, abs=0.01)  # Fricke 1925
     assert float(ec.dielectric_thickness(1.0, 2.0)) == pytest.approx(1.77, abs=0.005)  # not the 4 to 5 nm of a bilayer
     strength = np.array([1.0, 10.0, 150.0, 1000.0])
-    # 0.304 nm/sqrt(I in M) at 25 degC: Israelachvili, Intermolecular and Surface Forces, chapter 14
+    # 0.304 nm/sqrt(I in M) at 25 degC: Israelachvili, Intermolecular and Surface Forces, chapter 14 (from memory)
     np.testing.assert_allclose(ec.debye_length(strength, 25.0), 0.304 / np.sqrt(strength / 1e3), rtol=2e-3)
     assert float(ec.water_permittivity(20.0)) == pytest.approx(80.10, abs=0.02)  # Malmberg and Maryott: 80.103
     assert float(ec.osmotic_pressure(300.0)) == pytest.approx(774, abs=1)  # kPa, 7.6 atmospheres

@@ -5,7 +5,7 @@ from test_experiments_ions import script
 
 import jaxmem as jm
 
-SMALL = {"interruptions": (3e3, 9e3), "duration": 11.5e3, "step": 0.1, "rates": 11}
+SMALL = {"interruptions": (3e3, 9e3), "duration": 10.5e3, "dt": 0.025, "step": 0.1, "rates": 11}
 
 
 @pytest.mark.slow

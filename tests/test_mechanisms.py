@@ -260,7 +260,7 @@ def test_ten_degrees_make_rates_and_currents_faster_by_their_own_q10(name):
     )
     (cold_rates, cold), (warm_rates, warm), (_, there) = ask(20.0), ask(30.0), ask(20.0)
     own = 1.5 if hasattr(MECHANISMS[name], "q10_g") else 1.0
-    factor = 2.5 if isinstance(MECHANISMS[name], jm.NaKATPase) else own
+    factor = 2.5 if isinstance(MECHANISMS[name], jm.NaKATPase | jm.PumpCycle) else own
     for ion in cold:
         assert relative(warm[ion].value, factor * cold[ion].value) < 1e-13
         assert relative(cold[ion].value, there[ion].value) == 0.0

@@ -29,6 +29,7 @@ ONE_OF_EACH = (
     "bath",
     "pump_voltage_atp",
     "pump_sigmoid",
+    "pump_cycle",
 )
 QUICK = ("ghk_calcium", "hh_sodium")
 SLOW = pytest.mark.slow  # each is quick, all together are not

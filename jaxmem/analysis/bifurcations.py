@@ -1,6 +1,7 @@
 """Folds and Hopf points of curves of rests, each found to round-off."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.curve import Track, corrected, described, problem, tangent
+from jaxmem.analysis.curve import corrected, described, problem, tangent
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.unknowns import Unknowns, Vector, changes, point, start_from, unknowns
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import replaced, select
 
-SECTIONS = 60  # of an interval in which a fold or a Hopf point lies
+SECTIONS = 60  # at most, of an interval in which a fold or a Hopf point lies
+CLOSE = 1e-13  # units of the way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,86 +36,144 @@ class Bifurcation:
     stable_side: bool
 
 
-class _Event(NamedTuple):
-    """Between two neighbouring points of a curve something changes; ``y`` and ``along`` are where the section begins."""
+class Sections(NamedTuple):
+    """Stretches of curves in which something happens, one per entry of the last axis.
 
-    cell: int
-    kind: str
+    ``cell``, ``fold`` (else a Hopf point), ``y`` and ``along``: where the stretch is measured from and in which direction,
+    ``low`` and ``high``: its ends in units of the way, ``growing``: modes that grow at its ends, ``place`` and ``sense``:
+    the index along the curve that it is measured from, and whether it grows along the stretch.
+    """
+
+    cell: np.ndarray
+    fold: np.ndarray
     y: np.ndarray
     along: np.ndarray
-    length: float
-    stable_side: bool
+    low: np.ndarray
+    high: np.ndarray
+    growing: np.ndarray
+    place: np.ndarray
+    sense: np.ndarray
+
+    def chosen(self, which: Any) -> "Sections":
+        return Sections(*(x[..., which] for x in self))
 
 
-def events(cell: int, track: Track) -> list[_Event]:
+def sections(y: np.ndarray, along: np.ndarray, growing: np.ndarray) -> Sections:
+    """Where the parameter turns back, or two more modes grow or decay, between neighbours of curves.
+
+    ``y`` and ``along`` are (points, unknowns, cells), ``growing`` (points, cells); NaN beyond a curve's end.
+    """
+    dot = lambda a, b: (a * b).sum(1)
+    chord = y[1:] - y[:-1]
+    forward = dot(along[:-1], chord) > 0  # the half that went down was walked from its other end
+    pick = lambda x, first: np.where((forward if first else ~forward)[:, None], x[:-1], x[1:])
+    y0, along0, y1, along1 = pick(y, True), pick(along, True), pick(y, False), pick(along, False)
+    counts = np.where(
+        forward[:, None], np.stack([growing[:-1], growing[1:]], 1), np.stack([growing[1:], growing[:-1]], 1)
+    )
+    length = np.abs(dot(along0, y1 - y0))
+    turned = along0[:, -1] * along1[:, -1] * np.where(dot(along0, along1) > 0, 1, -1) < 0
+    oscillates = (np.abs(counts[:, 1] - counts[:, 0]) >= 2) & (counts.min(1) >= 0)
     found = []
-    y = np.stack([*track.u, track.p], -1)
-    along = np.stack([*track.du, track.dp], -1)
-    for i in range(len(y) - 1):
-        chord = y[i + 1] - y[i]
-        forward = along[i] @ chord > 0
-        begin = i if forward else i + 1  # the half that went down was walked from its other end
-        other = i + 1 if forward else i
-        length = float(np.abs(along[begin] @ (y[other] - y[begin])))
-        stable = 0 in (track.growing[i], track.growing[i + 1])
-        turned = along[begin][-1] * (along[other][-1] if (along[other] @ along[begin]) > 0 else -along[other][-1]) < 0
-        both = min(track.growing[i], track.growing[i + 1]) >= 0
-        difference = abs(int(track.growing[i + 1]) - int(track.growing[i]))
-        if turned:
-            found.append(_Event(cell, "fold", y[begin], along[begin], length, stable))
-        if both and difference >= 2:
-            found.append(_Event(cell, "hopf", y[begin], along[begin], length, stable))
-    return found
+    for fold, here in ((True, turned), (False, oscillates & ~turned)):
+        i, cell = np.nonzero(here & np.isfinite(length))
+        at = lambda x, i=i, cell=cell: np.moveaxis(x[i, :, cell], 0, -1)
+        place, sense = i + ~forward[i, cell], np.where(forward[i, cell], 1, -1)
+        none = np.zeros(i.size)
+        found.append(
+            Sections(cell, np.full(i.size, fold), at(y0), at(along0), none, length[i, cell], at(counts), place, sense)
+        )
+    return Sections(*(np.concatenate(x, -1) for x in zip(*found, strict=True)))
 
 
-def located(
-    membrane: Membrane, path: str, limits: tuple[float, float], layout: Unknowns, sections: list[_Event]
-) -> tuple[Bifurcation, ...]:
-    """Each event to round-off: its test function has a zero on the way from the section's beginning to its end."""
-    some = select(membrane, np.array([e.cell for e in sections]))
-    n = len(sections)
-    y, along = (tuple(np.stack([getattr(e, name) for e in sections], -1)) for name in ("y", "along"))
-    is_fold = np.array([e.kind == "fold" for e in sections])
+class Curves(NamedTuple):
+    """The cells, and what :func:`jaxmem.analysis.curve.problem` wants to know."""
 
-    def test(s: np.ndarray) -> tuple[np.ndarray, Any]:
-        out = in_blocks(_section, (some, y, along, s), n, path, *map(float, limits), layout)
-        modes = np.linalg.eigvals(np.moveaxis(np.where(np.isfinite(out[2]), out[2], 0.0), -1, 0))
-        i, j = np.triu_indices(modes.shape[-1], 1)
-        pairs = modes[:, i] + modes[:, j]
-        size = np.abs(modes[:, i]) + np.abs(modes[:, j])
-        hopf = np.prod(pairs / np.where(size == 0, 1, size), -1).real
-        return np.where(is_fold, out[1], hopf), (out, modes)
+    membrane: Membrane
+    path: str
+    low: float
+    high: float
+    layout: Unknowns
 
-    a, b = np.zeros(n), np.array([e.length for e in sections])
-    fa, fb = test(a)[0], test(b)[0]
+
+def located(curves: Curves, found: Sections) -> tuple[Bifurcation, ...]:
+    """Each event to round-off, in order along each cell's curve."""
+    if not found.cell.size:
+        return ()
+    at, points = _zeros(curves, found)
+    folds = found.fold & np.isfinite(at)
+    parted = _beside(curves, found.chosen(folds), at[folds])
+    every = [(found, at, points)]
+    if parted.cell.size:
+        every.append((parted, *_zeros(curves, parted)))
+    events = []
+    for some, s, (value, v, concentrations, modes) in every:
+        for k in np.flatnonzero(np.isfinite(s)):
+            pair = modes[k][np.abs(modes[k].imag) > 0]
+            if not some.fold[k] and not pair.size:
+                continue  # two real modes of opposite sign: no oscillation is born
+            turning = 0j if some.fold[k] else pair[np.argmin(np.abs(pair.real))]
+            levels = {name: float(x[k]) for name, x in concentrations.items()}
+            frequency = float(abs(turning.imag) / (2 * np.pi) * 1e3)
+            kind = "fold" if some.fold[k] else "hopf"
+            stable = bool((some.growing[:, k] == 0).any())
+            event = Bifurcation(int(some.cell[k]), kind, float(value[k]), float(v[k]), levels, frequency, stable)
+            events.append(
+                (some.cell[k], some.place[k] + some.sense[k] * min(1.0, s[k] / max(found.high.max(), 1e-30)), event)
+            )
+    return tuple(event for *_, event in sorted(events, key=lambda e: e[:2]))
+
+
+def _look(curves: Curves, some: Sections, s: np.ndarray) -> tuple[tuple, np.ndarray, np.ndarray, np.ndarray]:
+    """Points, the parameter's share of the tangent, the test for Hopf points and the eigenvalues, a length s along."""
+    membrane = select(curves.membrane, some.cell)
+    y, share, matrix = in_blocks(_section, (membrane, tuple(some.y), tuple(some.along), s), s.size, *curves[1:])
+    modes = np.linalg.eigvals(np.moveaxis(np.where(np.isfinite(matrix), matrix, 0.0), -1, 0))
+    i, j = np.triu_indices(modes.shape[-1], 1)
+    size = np.abs(modes[:, i]) + np.abs(modes[:, j])
+    pairs = (modes[:, i] + modes[:, j]) / np.where(size == 0, 1, size)
+    return y, share, np.prod(pairs, -1).real, modes
+
+
+def _zeros(curves: Curves, some: Sections) -> tuple[np.ndarray, tuple]:
+    """How far along each stretch its test function vanishes (NaN where it does not change sign), and what is there."""
+
+    def test(s: np.ndarray) -> np.ndarray:
+        _, share, hopf, _ = _look(curves, some, s)
+        return np.where(some.fold, share, hopf)
+
+    a, b = some.low, some.high
+    fa, fb = test(a), test(b)
     proper = fa * fb <= 0
     for _ in range(SECTIONS):
         # regula falsi that halves the value at an end kept twice (Illinois), and the middle where that is not inside
-        denominator = np.where(fb == fa, 1.0, fb - fa)
-        s = np.where(fb == fa, 0.5 * (a + b), b - fb * (b - a) / denominator)
+        s = np.where(fb == fa, 0.5 * (a + b), b - fb * (b - a) / np.where(fb == fa, 1.0, fb - fa))
         s = np.where((s > np.minimum(a, b)) & (s < np.maximum(a, b)), s, 0.5 * (a + b))
-        f, (out, modes) = test(s)
+        f = test(s)
         crossed = f * fb < 0
         a, fa = np.where(crossed, b, a), np.where(crossed, fb, 0.5 * fa)
         b, fb = s, f
-        if np.all((np.abs(b - a) < 1e-13) | (f == 0) | ~proper):
+        if np.all((np.abs(b - a) < CLOSE) | (f == 0) | ~proper):
             break
-    value, v, concentrations = in_blocks(
-        described, (some, out[0][:-1], out[0][-1]), n, path, *map(float, limits), layout
-    )
-    found = []
-    for k, event in enumerate(sections):
-        pair = modes[k][np.abs(modes[k].imag) > 0]
-        if not proper[k] or (event.kind == "hopf" and not pair.size):
-            continue  # two real modes of opposite sign: no oscillation is born
-        turning = pair[np.argmin(np.abs(pair.real))] if event.kind == "hopf" else 0j
-        found.append(
-            Bifurcation(
-                event.cell, event.kind, float(value[k]), float(v[k]), {name: float(x[k]) for name, x in concentrations.items()},
-                float(abs(turning.imag) / (2 * np.pi) * 1e3), event.stable_side,
-            )
-        )  # fmt: skip
-    return tuple(found)
+    y, _, _, modes = _look(curves, some, b)
+    membrane = select(curves.membrane, some.cell)
+    value, v, concentrations = in_blocks(described, (membrane, y[:-1], y[-1]), b.size, *curves[1:])
+    return np.where(proper, b, np.nan), (value, v, concentrations, modes)
+
+
+def _beside(curves: Curves, folds: Sections, at: np.ndarray) -> Sections:
+    """The stretches beside folds in which there is a Hopf point too: beyond the fold's own mode, two changed."""
+    if not at.size:
+        return folds
+    parts = []
+    gap = 1e-5 * folds.high
+    for side, (low, high) in enumerate(((folds.low, at - gap), (at + gap, folds.high))):
+        near = (_look(curves, folds, high if side == 0 else low)[-1].real > 0).sum(-1)
+        far = folds.growing[side]
+        growing = np.stack([far, near] if side == 0 else [near, far])
+        part = folds._replace(fold=np.zeros_like(folds.fold), low=low, high=high, growing=growing)
+        parts.append(part.chosen((np.abs(near - far) >= 2) & (high > low)))
+    return Sections(*(np.concatenate(x, -1) for x in zip(*parts, strict=True)))
 
 
 def _section(

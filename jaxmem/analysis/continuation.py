@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmem.analysis.bifurcations import Bifurcation, events, located
+from jaxmem.analysis.bifurcations import Bifurcation, Curves, located, sections
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.curve import described, followed, joined
 from jaxmem.analysis.resting import resting_state
@@ -60,11 +60,7 @@ def continuation(
         raise path_error(path, list(known))
     start_value = np.asarray(known[path], float)
     if not (low < high and np.all((start_value >= low) & (start_value <= high))):
-        found = (
-            f"{start_value.min():g}"
-            if start_value.min() == start_value.max()
-            else f"{start_value.min():g} to {start_value.max():g}"
-        )
+        found = " to ".join(dict.fromkeys(f"{x:g}" for x in (start_value.min(), start_value.max())))
         raise ValueError(f"{path} is {found}, which is not between {low:g} and {high:g}; the curve begins at its value")
     rest = resting_state(membrane, initial=initial)
     wide, state, shape = flattened(widened(membrane), jax.tree.map(np.asarray, rest.state))
@@ -77,20 +73,22 @@ def continuation(
         up, done_up = in_blocks(followed, (wide, state, np.ones(cells)), cells, *there)
         down, done_down = in_blocks(followed, (wide, state, -np.ones(cells)), cells, *there)
         tracks = [joined(up, down, i) for i in range(cells)]
-        rested = rest.status.reshape(-1) == Status.OK
-        sections = [e for i, t in enumerate(tracks) if rested[i] for e in events(i, t)]
-        special = located(wide, path, (low, high), layout, sections) if sections else ()
         length = max(t.p.size for t in tracks)
         table = lambda get, fill: np.stack([_padded(get(t), length, fill) for t in tracks], -1)
         u = tuple(table(lambda t, k=k: t.u[k], np.nan) for k in range(len(layout)))
-        value, v, levels = in_blocks(described, (wide, u, table(lambda t: t.p, np.nan)), cells, *there[:-1])
+        p, kind, growing = table(lambda t: t.p, np.nan), table(lambda t: t.kind, 3), table(lambda t: t.growing, -1)
+        du = [table(lambda t, k=k: t.du[k], np.nan) for k in range(len(layout))] + [table(lambda t: t.dp, np.nan)]
+        rested = rest.status.reshape(-1) == Status.OK
+        y = np.where(rested, np.stack([*u, p], 1), np.nan)
+        special = located(Curves(wide, *there[:-1]), sections(y, np.stack(du, 1), growing))
+        value, v, levels = in_blocks(described, (wide, u, p), cells, *there[:-1])
     status = np.where(done_up & done_down, int(Status.OK), int(Status.NOT_FOUND))
     status = np.where(rested, status, int(Status.NO_STEADY_STATE)).astype(np.int32)
     put = lambda x: x.reshape((*x.shape[:-1], *shape))
     blank = lambda x: put(np.where(rested, x, np.nan))
     return Continuation(
-        path, blank(value), blank(v), {k: blank(x) for k, x in levels.items()}, put(table(lambda t: t.kind, 3)),
-        put(table(lambda t: t.growing, -1)), put(status), special,
+        path, blank(value), blank(v), {k: blank(x) for k, x in levels.items()}, put(kind),
+        put(growing), put(status), special,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class _Found(NamedTuple):
     v: jax.Array
     slope: jax.Array
     stability: jax.Array
-    count: jax.Array
+    crossings: jax.Array
 
 
 def all_resting_states(
@@ -88,19 +88,19 @@ def _differentiable(membrane: Membrane, low: float, high: float, dtype: Any) -> 
     finite = functools.reduce(
         jnp.logical_and, [jnp.isfinite(x) for x in jax.tree.leaves(membrane)], jnp.ones(shape, bool)
     )
-    current = _current(healed(membrane, finite & (found.count > 0)), zero)
+    current = _current(healed(membrane, finite & (found.crossings > 0)), zero)
     absent = jnp.isnan(found.v)
     # an empty slot is the root of a line, so that no NaN is ever multiplied by a zero cotangent
     line = lambda x: jnp.where(absent, x, current(jnp.where(absent, 0.0, x)))
     v = jax.lax.custom_root(line, jnp.where(absent, 0.0, found.v), lambda _, x: x, lambda g, y: y / g(jnp.ones_like(y)))
     slope = jax.jvp(current, (v,), (jnp.ones_like(v),))[1]
     nan = lambda x: jnp.where(absent, jnp.nan, x)
-    return _result(_Found(nan(v), nan(slope), found.stability, found.count), finite)
+    return _result(_Found(nan(v), nan(slope), found.stability, found.crossings), finite)
 
 
 def _result(found: _Found, finite: Any) -> RestingStates:
-    xp = np if isinstance(found.count, np.ndarray) else jnp
-    status = xp.where(found.count == 0, int(Status.NO_STEADY_STATE), int(Status.OK))
+    xp = np if isinstance(found.crossings, np.ndarray) else jnp
+    status = xp.where(found.crossings == 0, int(Status.NO_STEADY_STATE), int(Status.OK))
     status = xp.where(finite, status, int(Status.NOT_FINITE)).astype(np.int32)
     return RestingStates(*found, status)
 

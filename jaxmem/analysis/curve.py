@@ -69,7 +69,7 @@ def corrected(change: Any, guess: Vector, across: Vector) -> tuple[Vector, jax.A
         value, matrix = jacobian(change, y)
         rows = [[a / _size(row) for a in row] for row in matrix]
         right = [-f / _size(row) for f, row in zip(value, matrix, strict=True)]
-        off = sum(t * (a - b) for t, a, b in zip(across, y, guess, strict=True))
+        off = sum((t * (a - b) for t, a, b in zip(across, y, guess, strict=True)), jnp.zeros_like(y[0]))
         move, _ = solve([*rows, list(across)], [*right, -off])
         return tuple(a + b for a, b in zip(y, move, strict=True)), jnp.max(jnp.abs(jnp.stack(move)), 0)
 

@@ -131,8 +131,8 @@ def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, acco
     whole = start_from(fixed, full, wide)
     value, matrix = jacobian(functools.partial(changes, fixed, full), whole)
     last = (0, *range(1 + len(full.followed), len(whole)), *range(1, 1 + len(full.followed)))  # amounts last
-    matrix = jnp.stack([jnp.stack([matrix[i][j] for j in last]) for i in last])
-    stable, _ = stability(matrix, len(full.followed))
+    stacked = jnp.stack([jnp.stack([matrix[i][j] for j in last]) for i in last])
+    stable, _ = stability(stacked, len(full.followed))
 
     gone = (found.outcome == AWAY) | (found.outcome == FIRES) | ~found.moves | (stable == Stability.UNSTABLE)
     status = jnp.where(found.outcome == SEARCHING, int(Status.NOT_FOUND), int(Status.OK))
@@ -205,11 +205,12 @@ def _solved(membrane: Membrane, initial: State | None, dtype: np.dtype) -> Resti
     found = in_blocks(_begun, (flat, start, np.zeros(cells, dtype)), cells, layout)
     for iterations in ROUNDS:
         left = np.flatnonzero(found.outcome == SEARCHING)
-        if not left.size:
-            break
-        some = (select(flat, left), jax.tree.map(lambda x: x[left], found)) if left.size < cells else (flat, found)
-        news = in_blocks(_continued, some, left.size, layout, iterations)
-        found = jax.tree.map(lambda old, new: _put(old, left, new), found, news)
+        if left.size == cells:
+            found = in_blocks(_continued, (flat, found), cells, layout, iterations)
+        elif left.size:
+            some = (select(flat, left), _taken(found, left))
+            news = in_blocks(_continued, some, left.size, layout, iterations)
+            found = jax.tree.map(functools.partial(_put, left), found, news)
     report = in_blocks(_reported, (flat, found), cells, layout, tuple(outline.total))
     report = jax.tree.map(lambda x: x.reshape(shape), report)
     report = report._replace(status=np.where(finite, report.status, int(Status.NOT_FINITE)).astype(np.int32))
@@ -218,9 +219,11 @@ def _solved(membrane: Membrane, initial: State | None, dtype: np.dtype) -> Resti
     return _rest(membrane, report, bare if initial is None else initial)
 
 
-def _put(old: np.ndarray, where: np.ndarray, new: np.ndarray) -> np.ndarray:
-    if where.size == old.shape[-1]:
-        return new
+def _taken(found: Search, which: np.ndarray) -> Search:
+    return jax.tree.map(lambda x: x[which], found)
+
+
+def _put(which: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     old = old.copy()
-    old[..., where] = new
+    old[..., which] = new
     return old

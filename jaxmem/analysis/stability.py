@@ -7,6 +7,7 @@ Verrier's coefficients), Routh's table says whether all roots decay, Sturm's cha
 """
 
 import enum
+import itertools
 from typing import Any
 
 import jax
@@ -136,14 +137,14 @@ def _real_roots(polynomial: list[jax.Array]) -> jax.Array:
     while len(chain[-1]) > 1:
         p, q = chain[-2], chain[-1]
         first = p[0] / q[0]
-        rest = [a - first * b for a, b in zip(p[1:], [*q[1:], 0.0], strict=True)]
+        rest = [a - first * b for a, b in zip(p[1:], [*q[1:], 0 * q[0]], strict=True)]
         second = rest[0] / q[0]
         rest = [-(a - second * b) for a, b in zip(rest[1:], q[1:], strict=True)]
         size = sum(jnp.abs(x) for x in rest)
         chain.append([x / jnp.where(size == 0, 1.0, size) for x in rest])
     heads = [p[0] for p in chain]
     signs_low = [h * (-1) ** (len(p) - 1) for h, p in zip(heads, chain, strict=True)]
-    count = lambda s: sum((a * b < 0).astype(jnp.int32) for a, b in zip(s[:-1], s[1:], strict=True))
+    count = lambda s: sum((a * b < 0).astype(jnp.int32) for a, b in itertools.pairwise(s))
     return count(signs_low) - count(heads)
 
 

@@ -191,7 +191,7 @@ def start_of(membrane: Membrane, layout: Unknowns, state: State) -> Vector:
 
 def start_from(membrane: Membrane, layout: Unknowns, here: Point) -> Vector:
     """The unknowns at a point."""
-    amount = lambda p: jnp.maximum(membrane.amount(*p, here.book), LEAST)
+    amount = lambda p: jnp.maximum(membrane.amount(p[0], p[1], here.book), LEAST)
     u = [here.v, *(jnp.log(amount(p) / reference(membrane, p)) for p in layout.followed)]
     u += [here.states[name][x] for name, x in layout.states]
     return tuple(jnp.broadcast_to(x, jnp.shape(here.v)) for x in u)

@@ -35,6 +35,7 @@ def usual_species() -> dict[str, Species]:
         "h": Species(6e-5, 4e-5, valence=1, **alive),
         "atp": Species(2.0, 0.0, valence=0, dynamic=("inside",)),
         "adp": Species(0.1, 0.0, valence=0, dynamic=("inside",)),
+        "pi": Species(1.0, 0.0, valence=0, dynamic=("inside",)),
         "nonspecific": Species(valence=1),
     }
 
