@@ -94,6 +94,7 @@ def fates(simulation: "Simulation") -> RenderableType:
 
 def rests(found: "Rests") -> RenderableType:
     """How many cells came to rest and where, with which ions, at what cost."""
+    from jaxmem.analysis.stability import Stability
     from jaxmem.membrane.state import Status
 
     status = found["status"]
@@ -112,7 +113,7 @@ def rests(found: "Rests") -> RenderableType:
         if code == Status.OK or np.any(status == code):
             count = int(np.sum(status == code))
             what = "came to rest" if code == Status.OK else f"have none: {code.reason}"
-            table.add_row(f"{count:,}", f"{count / status.size:.1%}", what)
+            table.add_row(f"{count:,}", _share(count, status.size), what)
     shown = [Row("resting potential", "mV", found["v"])]
     shown += [Row(_pool(path), "mM", found[path]) for path in found.ions]
     shown += [
@@ -120,9 +121,18 @@ def rests(found: "Rests") -> RenderableType:
         for name, v in found.variables.items()
         if name in ("input_resistance", "time_constant", "pump_current", "atp_per_second", "power")
     ]
+    how = found["stability"][found.resting]
+    kinds = ", ".join(f"{int(np.sum(how == s)):,} {s.name.lower()}" for s in Stability if np.any(how == s))
     left = found["residual"][found.resting]
     worst = f"Largest current left in a resting cell: {left.max():.1e} µA/cm²" if left.size else "No cell rests"
-    return Group(table, Text(), quantities(shown), Text(), Text(worst))
+    return Group(table, Text(), quantities(shown), Text(), Text(f"Stability: {kinds or '-'}"), Text(worst))
+
+
+def _share(count: int, of: int) -> str:
+    """A percentage in which a few are not none, and all but a few are not all."""
+    if 0 < count < 5e-4 * of:
+        return "<0.1%"
+    return ">99.9%" if 0 < of - count < 5e-4 * of else f"{count / of:.1%}"
 
 
 def groups(simulation: "Simulation") -> RenderableType:

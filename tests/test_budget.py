@@ -140,6 +140,19 @@ def test_gradients_agree_with_differences(what: str) -> None:
         np.testing.assert_allclose(gradient[path] / scale, difference / scale, rtol=1e-6, atol=1e-9)
 
 
+def test_what_rest_costs_has_a_gradient() -> None:
+    """Through the resting state of living ions: a leakier cell pays more, by what differences say."""
+    cell = jm.presets.pump_leak()
+
+    def cost(g: Any) -> jax.Array:
+        leaky = cell.with_parameters({"na_leak.g": g})
+        return jm.budget(leaky, jm.resting_state(leaky)).atp_per_second
+
+    h = 1e-6
+    difference = (cost(0.0101 + h) - cost(0.0101 - h)) / (2 * h)
+    assert jax.grad(cost)(0.0101) == pytest.approx(float(difference), rel=1e-6) and difference > 0
+
+
 def test_they_are_pure_functions_in_any_precision() -> None:
     cells, state = scattered(4)
     ask = lambda m, s: (jm.budget(m, s).atp_per_second, jm.input_resistance(m, s), jm.membrane_time_constant(m, s))

@@ -68,6 +68,9 @@ def test_each_cell_rests_where_the_solver_says(folder: pathlib.Path) -> None:
             ("time_constant", jm.membrane_time_constant(plan.membrane, rest)),
         ):
             np.testing.assert_allclose(found[name], np.where(bad, np.nan, expected), rtol=1e-12)
+        np.testing.assert_array_equal(found.stability, rest.stability)
+        assert found.stability.attrs["flag_meanings"] == "node oscillatory unstable unknown"
+        assert (found.iterations > 0).all() and float(found.residual[~bad].max()) < 1e-9
         assert sorted(found.group.values) == [0] * 6 + [1] * 4
         assert found.group.attrs["flag_meanings"] == "tight leaky"
         assert found.v.dims == ("cell",) and found["na.inside"].attrs["units"] == "mmol L-1"
@@ -75,7 +78,7 @@ def test_each_cell_rests_where_the_solver_says(folder: pathlib.Path) -> None:
         assert given["pump.i_max"].shape == (10,) and float(given.celsius) == 37.0
     assert f"{10 - bad.sum()}  {1 - bad.mean():.1%}  came to rest" in text
     assert "have none: no steady state" in text and "[stimulus]: not used" in text
-    for word in ("resting potential", "Na⁺ inside", "ATP per second and cell", "MΩ"):
+    for word in ("resting potential", "Stability: ", "Na⁺ inside", "ATP per second and cell", "MΩ"):
         assert word in text
     assert (folder / "ten-rest.png").stat().st_size > 10_000
 
