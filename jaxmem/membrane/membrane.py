@@ -195,7 +195,7 @@ class Membrane(eqx.Module):
             outside[name] = self.amount(name, "outside", book) if "outside" in s.dynamic else s.outside
             charge[name] = -1 / self.per_charge(name, "inside")
             if s.valence:
-                e[name] = rt_f / s.valence * log(jnp.asarray(outside[name] / inside[name]))
+                e[name] = rt_f / s.valence * log(jnp.divide(outside[name], inside[name]))
         return Environment(inside, outside, e, volume, self.celsius, rt_f, charge)
 
     # ------------------------------------------------------------------ sums over mechanisms
