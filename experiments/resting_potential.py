@@ -57,7 +57,7 @@ def run(duration: float = 400.0, hours: float = 60.0, hidden: float = 0.0):
         hours * 3.6e6,
         dt=1000.0,
         precision="float64",
-        integrator=jm.Adaptive(rtol=1e-9, atol=1e-11),
+        integrator=jm.Adaptive(),
         measures=["final_v"],
     )
     rests.append(float(alive.v))

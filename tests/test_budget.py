@@ -75,6 +75,26 @@ def test_a_membrane_without_a_pump_costs_nothing() -> None:
     assert told.pumps == told.atp == {} and float(told.power) == float(told.pump_current) == 0.0
 
 
+def test_attwell_and_laughlin_count_the_same() -> None:
+    """D. Attwell & S. B. Laughlin (2001), doi:10.1097/00004647-200110000-00001: 200 MOhm, -70, +50, -100 mV: 3.42e8 ATP/s.
+
+    Of a cell of Na+ and K+ leaks and a 3:2 pump the budget is their number, from the resistance that it has.
+    """
+    rt_f = float(jm.electrochemistry.thermal_voltage(37.0))
+    ions = {
+        "na": jm.Species(inside=145.0 * np.exp(-50 / rt_f), outside=145.0, dynamic=("inside",)),
+        "k": jm.Species(inside=140.0, outside=140.0 * np.exp(-100 / rt_f), dynamic=("inside",)),
+        "atp": jm.Species(inside=2.0, outside=0.0, valence=0),
+    }
+    leaks = {"na_leak": jm.Leak(ion="na"), "k_leak": jm.Leak(g=0.05), "pump": jm.NaKATPase()}
+    cell = jm.balance(jm.Membrane(leaks, ions, geometry=jm.Sphere(radius=np.array([10.0, 20.0, 30.0]))), -70.0)
+    state = cell.initial_state()
+    told = jm.electrochemistry.atp_per_second(jm.input_resistance(cell, state), -70.0, 50.0, -100.0)
+    used = jm.budget(cell, state).atp_per_second
+    np.testing.assert_allclose(used, told, rtol=1e-9)
+    np.testing.assert_allclose(used * jm.input_resistance(cell, state) / 200.0, 3.42e8, rtol=0.01)
+
+
 def test_a_leak_is_a_resistor() -> None:
     cell = jm.Membrane({"leak": jm.Leak(g=np.array([0.02, 0.5]), e=-60.0)}, {"k": jm.Species()}, capacitance=0.8)
     state = cell.initial_state()

@@ -62,8 +62,8 @@ def _concentrations(ax: "Axes", found: Rests, shown: np.ndarray) -> None:
     for path in sorted(found.ions, key=lambda p: style.in_order(names).index(p.partition(".")[0])):
         name, _, side = path.partition(".")
         told = symbol(name, found.ions[path]) + (f" {side}" if len(sides) > 1 else "")
-        look: Any = {"ms": _size(shown), "mew": 0, "color": style.ion_colour(name, names)}
-        marker = "." if side == "inside" else "v"
+        marker, scale = (".", 1.0) if side == "inside" else ("v", 0.6)
+        look: Any = {"ms": scale * _size(shown), "mew": 0, "color": style.ion_colour(name, names)}
         ax.plot(found["v"][shown], found[path][shown], marker, ls="none", label=told, **look)
     if values.min() > 0 and values.max() / values.min() > 5:
         from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
@@ -91,7 +91,7 @@ def _told(found: Rests, v: np.ndarray, dots: int) -> str:
     text += (
         "" if n == 1 else f", half of them below {number(middle)} mV (line), 90 % in {number(low)} to {number(high)} mV"
     )
-    text += "." if v.size == n else "; the others have no steady state or were not found one."
+    text += "." if v.size == n else "; for the others no steady state was found."
     if found.ions:
         text += " Concentrations are those at which every living ion's current is zero."
     if "atp_per_second" in found:
