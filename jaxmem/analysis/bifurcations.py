@@ -185,6 +185,7 @@ def _section(
     new, _, matrix = corrected(change, tuple(a + s * b for a, b in zip(y, along, strict=True)), along)
     here = replaced(membrane, {path: low + (high - low) * new[-1]})
     full = unknowns(membrane, full=True)
+    here, new = jax.lax.optimization_barrier((here, new))
     whole = start_from(here, full, point(here, layout, tuple(a * k for a, k in zip(new, scale, strict=False))))
     matrix_whole = jacobian(functools.partial(changes, here, full), whole)[1]
     return new, tangent(matrix, along)[-1], jnp.stack([jnp.stack(row) for row in matrix_whole])

@@ -20,7 +20,7 @@ from jaxmem.membrane.state import State
 
 SCALE_V, SCALE_AMOUNT, SCALE_STATE = 20.0, 0.5, 0.2  # what counts as one unit of the way; the parameter's range is 1
 FIRST, SHORTEST, LONGEST = 0.01, 1e-9, 0.08  # units of a step
-CORRECTIONS = 5  # Newton steps back to the curve
+CORRECTIONS = 6  # Newton steps back to the curve
 CLOSE = 1e-10  # units, of the last of them
 
 
@@ -64,17 +64,20 @@ def problem(membrane: Membrane, path: str, low: float, high: float, layout: Unkn
 def corrected(change: Any, guess: Vector, across: Vector) -> tuple[Vector, jax.Array, list[list[jax.Array]]]:
     """The point of the curve nearest to ``guess`` in the plane across ``across``, the size of the last step, and the Jacobian."""
 
-    def newton(_: Any, carry: tuple[Vector, jax.Array]) -> tuple[Vector, jax.Array]:
-        y, _ = carry
-        value, matrix = jacobian(change, y)
+    n = len(guess)
+    zero = jnp.zeros_like(guess[0])
+
+    def newton(_: Any, carry: tuple) -> tuple:
+        y, _, _ = carry
+        value, matrix = jax.lax.optimization_barrier(jacobian(change, y))
         rows = [[a / _size(row) for a in row] for row in matrix]
         right = [-f / _size(row) for f, row in zip(value, matrix, strict=True)]
-        off = sum((t * (a - b) for t, a, b in zip(across, y, guess, strict=True)), jnp.zeros_like(y[0]))
+        off = sum((t * (a - b) for t, a, b in zip(across, y, guess, strict=True)), zero)
         move, _ = solve([*rows, list(across)], [*right, -off])
-        return tuple(a + b for a, b in zip(y, move, strict=True)), jnp.max(jnp.abs(jnp.stack(move)), 0)
+        return tuple(a + b for a, b in zip(y, move, strict=True)), jnp.max(jnp.abs(jnp.stack(move)), 0), matrix
 
-    y, size = jax.lax.fori_loop(0, CORRECTIONS, newton, (guess, jnp.zeros_like(guess[0])))
-    return y, size, jacobian(change, y)[1]
+    # the last step is of the size of rounding: it is there for the Jacobian where it begins
+    return jax.lax.fori_loop(0, CORRECTIONS, newton, (guess, zero, [[zero] * n for _ in range(n - 1)]))
 
 
 def _size(row: list[jax.Array]) -> jax.Array:
@@ -99,9 +102,10 @@ def followed(
     change, scale = problem(membrane, path, low, high, layout)
     full = unknowns(membrane, full=True)
     value = {p: x for p, x, _ in declared(membrane)}[path]
-    y = (*(a / s for a, s in zip(start_of(membrane, layout, state), scale, strict=True)), (value - low) / (high - low))
-    only_p = (*[jnp.zeros_like(direction)] * len(layout), direction)
-    first = tangent(jacobian(change, y)[1], only_p)
+    none = jnp.zeros_like(direction)
+    u = tuple(none + a / s for a, s in zip(start_of(membrane, layout, state), scale, strict=True))
+    p = none + (value - low) / (high - low)
+    at_edge = ((p <= 0) & (direction < 0)) | ((p >= 1) & (direction > 0))  # nothing to follow
 
     def linearised(y: Vector) -> tuple[jax.Array, jax.Array]:
         here = replaced(membrane, {path: low + (high - low) * y[-1]})
@@ -126,14 +130,15 @@ def followed(
         straight = sum(a * b for a, b in zip(along, turned, strict=True))
         near = jnp.max(jnp.abs(jnp.stack([a - b for a, b in zip(new, guess, strict=True)])), 0)
         inside = ~beyond(new[-1]) | leaving
-        good = (
-            walk.walking & (size < CLOSE) & (straight > 0.9) & (near < 0.5 * LONGEST) & inside & jnp.isfinite(sum(new))
-        )
+        begins = walk.step == 0  # to where the curve begins; its direction comes with that point
+        good = walk.walking & (size < CLOSE) & ((straight > 0.9) | begins) & (near < 0.5 * LONGEST) & inside
+        good &= jnp.isfinite(sum(new))
         take = lambda a, b: jnp.where(good, a, b)
         step = jnp.where(
             good, jnp.clip(walk.step * jnp.where(straight > 0.995, 1.5, 0.8), SHORTEST, LONGEST), walk.step * 0.4
         )
-        reached = walk.reached | (good & leaving)
+        step = jnp.where(good & begins, FIRST, step)
+        reached = walk.reached | (good & (leaving | (begins & at_edge)))
         lost = ~good & (step < SHORTEST)
         u, du = (
             tuple(take(a, b) for a, b in zip(new_, old, strict=False))
@@ -151,14 +156,10 @@ def followed(
         kind, growing = linearised((*on.u, on.p))
         return on, Track(good, on.u, on.p, on.du, on.dp, shorter, kind, growing)
 
-    walk = _Walk(y[:-1], y[-1], first[:-1], first[-1], jnp.full_like(direction, FIRST), direction != 0, direction == 0)
-    # where the value already stands on the edge towards which the curve goes, there is nothing to follow
-    at_edge = ((walk.p <= 0) & (walk.dp < 0)) | ((walk.p >= 1) & (walk.dp > 0))
-    walk = walk._replace(walking=walk.walking & ~at_edge, reached=at_edge)
-    kind, growing = linearised(y)
-    begin = Track(direction != 0, walk.u, walk.p, walk.du, walk.dp, jnp.zeros_like(direction), kind, growing)
+    along = tuple(none for _ in u)
+    walk = _Walk(u, p, along, direction, none, direction != 0, jnp.zeros_like(at_edge))
     end, track = jax.lax.scan(attempt, walk, None, length=attempts)
-    return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), begin, track), end.reached
+    return track, end.reached
 
 
 def _unit(along: Vector) -> Vector:
