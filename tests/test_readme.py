@@ -5,6 +5,7 @@ import re
 import sys
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -96,3 +97,15 @@ def test_the_rig_runs_as_it_stands() -> None:
     assert inward.min() < -500 and inward[0] > -20  # the family crosses the threshold of the sodium current
     v = namespace["hours"].traces["v"]
     assert v[-1] > v[0] + 20 and abs(v[-1] - v[-60]) < 0.5
+
+
+@pytest.mark.slow
+def test_rests_are_found_as_it_stands() -> None:
+    cell = jm.presets.pumped_neuron()
+    cells = cell.with_parameters({"pump.i_max": np.array([2.2, 2.39, 2.6])})
+    namespace: dict[str, Any] = {"jm": jm, "np": np, "jax": jax, "cells": cells, "cell": cell}
+    for _, code in blocks(section("Rests"), "python"):
+        exec(code, namespace)
+    assert (namespace["rest"].status == jm.Status.OK).all()
+    assert {b.kind for b in namespace["diagram"].bifurcations} == {"fold", "hopf"}
+    assert float(jm.resting_state(namespace["still"]).v) == pytest.approx(-65.0, abs=1e-9)

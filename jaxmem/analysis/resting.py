@@ -127,12 +127,12 @@ def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: i
 def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, accounts: tuple[str, ...]) -> _Report:
     here = point(membrane, layout, u)
     full = unknowns(membrane, full=True)
-    fixed, wide = jax.tree.map(_wide, jax.lax.stop_gradient((membrane, here)))
+    fixed, wide = jax.lax.optimization_barrier(jax.tree.map(_wide, jax.lax.stop_gradient((membrane, here))))
     whole = start_from(fixed, full, wide)
     value, matrix = jacobian(functools.partial(changes, fixed, full), whole)
     last = (0, *range(1 + len(full.followed), len(whole)), *range(1, 1 + len(full.followed)))  # amounts last
     stacked = jnp.stack([jnp.stack([matrix[i][j] for j in last]) for i in last])
-    stable, _ = stability(stacked, len(full.followed))
+    stable, _ = stability(jax.lax.optimization_barrier(stacked), len(full.followed))
 
     gone = (found.outcome == AWAY) | (found.outcome == FIRES) | ~found.moves | (stable == Stability.UNSTABLE)
     status = jnp.where(found.outcome == SEARCHING, int(Status.NOT_FOUND), int(Status.OK))
@@ -185,7 +185,7 @@ def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) ->
     if state is None:
         v = jnp.zeros_like(cells) + membrane.initial_v
         state = membrane.initial_state(v, dtype=cells.dtype)
-    return pseudo_transient.begin(start_of(membrane, layout, state))
+    return pseudo_transient.begin(tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state)))
 
 
 def _continued(given: tuple[Membrane, Search], layout: Unknowns, iterations: int) -> Search:
