@@ -22,45 +22,67 @@ RATIOS = (3.0, 2.0, 1.0)  # K+ moved in for 3 Na+ out
 IONS = ("na", "k", "cl")
 
 
-def run(hours: float = 60.0, spread: int = 9, electrogenic: bool = True):
+def run(hours: float = 60.0, spread: int = 9):
     """(variables to keep, findings)."""
     findings = jm.Findings(QUESTION)
-    cell, rest = resting(electrogenic)
-    budget = jm.budget(cell, rest)
+    cell, rest = resting()
+    kept, without = at_once(findings, cell, rest)
+    kept |= for_hours(findings, cell, rest, without, hours)
+    return kept | every_ratio(findings, spread), findings
+
+
+def at_once(findings: jm.Findings, cell: jm.Membrane, rest: jm.RestingState) -> tuple[dict, float]:
+    """The pump stops: what is lost within a membrane time constant. Returns V_WA (mV) too."""
     p = {path: parameter.value for path, parameter in cell.parameters().items()}
     g = {ion: p[f"{ion}_leak.g"] for ion in IONS}
-    sides = [{ion: rest.concentrations[f"{ion}.inside"] for ion in IONS}, {ion: p[f"{ion}.outside"] for ion in IONS}]
-    e = {ion: nernst(sides[0][ion], sides[1][ion], -1 if ion == "cl" else 1, 37.0) for ion in IONS}
-    without = float(chord_potential(g, e))
-    shift = float(electrogenic_shift(budget.pumps["pump"], sum(g.values())))
-    findings.expect("V_rest", rest.v, -70.001, -69.999, "mV")
+    potential = lambda k: nernst(rest.concentrations[f"{k}.inside"], p[f"{k}.outside"], cell.species[k].valence, 37.0)
+    without = float(chord_potential(g, {ion: potential(ion) for ion in IONS}))
+    shift = float(electrogenic_shift(jm.budget(cell, rest).pumps["pump"], sum(g.values())))
+    v = float(rest.v)
+    findings.expect("V_rest", v, -70.001, -69.999, "mV")
     findings.expect("V_WA, the same ions without the pump's current", without, -70, -60, "mV")
-    findings.expect("V_rest - V_WA", rest.v - without, -8, -2, "mV", THOMAS)
-    findings.expect("less -I_pump/g", rest.v - without - shift, -1e-9, 1e-9, "mV")
-
+    findings.expect("V_rest - V_WA", v - without, -8, -2, "mV", THOMAS)
+    findings.expect("less -I_pump/g", v - without - shift, -1e-9, 1e-9, "mV")
     stopped = cell.with_parameters({"pump.i_max": 0.0})
-    start = stopped.initial_state(rest.v)
-    record = jm.Record("v", every=0.5)
-    soon = jm.simulate(stopped, 200.0, initial=rest.state, precision="float64", record=record)
-    jump = float(np.interp(100.0, soon.time, soon.traces["v"]))
-    findings.expect("voltage lost in 100 ms when the pump stops", jump - rest.v, 2, 8, "mV", THOMAS)
-    findings.expect("less what V_WA says", jump - without, -0.02, 0.02, "mV")
-    tau = float(jm.membrane_time_constant(stopped, start))
-    fraction = (np.interp(tau, soon.time, soon.traces["v"]) - rest.v) / (jump - rest.v) if jump != rest.v else np.nan
-    findings.expect(
-        "part of it within one membrane time constant", fraction, 1 - np.exp(-1) - 5e-3, 1 - np.exp(-1) + 5e-3
-    )
+    how = {"initial": rest.state, "precision": "float64", "record": jm.Record("v", every=0.5)}
+    soon = jm.simulate(stopped, 200.0, **how)
+    tau = float(jm.membrane_time_constant(stopped, rest))
+    early, jump = np.interp([tau, 100.0], soon.time, soon.traces["v"]) - v
+    findings.expect("voltage lost in 100 ms when the pump stops", jump, 2, 8, "mV", THOMAS)
+    findings.expect("less what V_WA says", v + jump - without, -0.02, 0.02, "mV")
+    part = 1 - np.exp(-1)
+    fraction = early / jump if jump else np.nan
+    findings.expect("part of it within one membrane time constant", fraction, part - 5e-3, part + 5e-3)
+    kept = {
+        "soon": ("time", soon.traces["v"], "mV", "voltage after the pump stopped"),
+        "time": ("time", soon.time, "ms", "time since the pump stopped"),
+    }
+    return kept, without
 
+
+def for_hours(findings: jm.Findings, cell: jm.Membrane, rest: jm.RestingState, without: float, hours: float) -> dict:
+    """The gradients run down."""
+    p = {path: parameter.value for path, parameter in cell.parameters().items()}
     late = jm.simulate(
-        stopped, hours * 3.6e6, dt=1000.0, integrator=jm.Adaptive(), initial=rest.state, precision="float64",
-        record=jm.Record(("v", "concentrations"), every=10e3),
+        cell.with_parameters({"pump.i_max": 0.0}), hours * 3.6e6, dt=1000.0, integrator=jm.Adaptive(),
+        initial=rest.state, precision="float64", record=jm.Record(("v", "concentrations"), every=10e3),
     )  # fmt: skip
-    end = equilibrium(p)
-    findings.expect("after hours without a pump", late.traces["v"][-1], -40, -5, "mV")
-    findings.expect("less the Donnan potential", late.traces["v"][-1] - end, -1e-3, 1e-3, "mV")
-    half = np.interp((without + end) / 2, late.traces["v"], late.time) / 3.6e6
+    v, end = late.traces["v"], equilibrium(p)
+    findings.expect("after hours without a pump", v[-1], -40, -5, "mV")
+    findings.expect("less the Donnan potential", v[-1] - end, -1e-3, 1e-3, "mV")
+    half = np.interp((without + end) / 2, v, late.time) / 3.6e6
     findings.expect("half of what the gradients made is lost after", half, 0.2, 20, "h")
+    return {
+        "late": ("late_time", v, "mV", "voltage after the pump stopped, hours"),
+        "e_na": ("late_time", potential(late, "na", p), "mV", "Nernst potential of Na+"),
+        "e_k": ("late_time", potential(late, "k", p), "mV", "Nernst potential of K+"),
+        "late_time": ("late_time", late.time, "ms", "time since the pump stopped"),
+        "levels": ("level", [float(rest.v), without, end], "mV", "V_rest, V_WA, Donnan potential"),
+    }
 
+
+def every_ratio(findings: jm.Findings, spread: int) -> dict:
+    """Living cells of constant-field leaks with pumps of several ratios, against Mullins and Noda."""
     p_na = np.geomspace(1e-3, 10.0, spread)
     cells, found = pumped(p_na)
     inside = {ion: found.concentrations[f"{ion}.inside"] for ion in ("na", "k")}
@@ -71,30 +93,20 @@ def run(hours: float = 60.0, spread: int = 9, electrogenic: bool = True):
     ghk = rows(ghk_potential(permeability, inside, outside, {"na": 1, "k": 1}))
     solved = rows(found.v)
     findings.expect("pumped cells at rest", np.mean(found.status == jm.Status.OK), 1, 1)
-    for n_k, distance in zip(RATIOS, np.abs(solved - formula).max(1), strict=True):
-        findings.expect(f"3:{n_k:g}: largest distance from Mullins-Noda", distance, 0, 1e-9, "mV")
-    added = solved - ghk
     rt_f = float(jm.electrochemistry.thermal_voltage(37.0))
-    for i, n_k in enumerate(RATIOS):
+    for n_k, v, mullins, goldman in zip(RATIOS, solved, formula, ghk, strict=True):
+        findings.expect(f"3:{n_k:g}: largest distance from Mullins-Noda", np.abs(v - mullins).max(), 0, 1e-9, "mV")
         bound = rt_f * np.log(3.0 / n_k)
-        findings.expect(f"3:{n_k:g}: most that the pump adds", -added[i].min(), -1e-9, bound + 1e-9, "mV", LIMIT)
-    kept = {
-        "soon": ("time", soon.traces["v"], "mV", "voltage after the pump stopped"),
-        "late": ("late_time", late.traces["v"], "mV", "voltage after the pump stopped, hours"),
-        "e_na": ("late_time", potential(late, "na", p), "mV", "Nernst potential of Na+"),
-        "e_k": ("late_time", potential(late, "k", p), "mV", "Nernst potential of K+"),
-        "time": ("time", soon.time, "ms", "time since the pump stopped"),
-        "late_time": ("late_time", late.time, "ms", "time since the pump stopped"),
-        "levels": ("level", [rest.v, without, end], "mV", "V_rest, V_WA, Donnan potential"),
+        findings.expect(f"3:{n_k:g}: most that the pump adds", (goldman - v).max(), -1e-9, bound + 1e-9, "mV", LIMIT)
+    return {
         "p_na": ("p_na", p_na, "1", "P_Na/P_K"),
         "n_k": ("n_k", list(RATIOS), "1", "K+ in for 3 Na+ out"),
-        "added": (("n_k", "p_na"), added, "mV", "V_rest of the whole cell less the GHK potential of its ions"),
+        "added": (("n_k", "p_na"), solved - ghk, "mV", "V_rest of the whole cell less the GHK potential of its ions"),
         "formula": (("n_k", "p_na"), formula - ghk, "mV", "Mullins-Noda less GHK potential"),
     }
-    return kept, findings
 
 
-def resting(electrogenic: bool) -> tuple[jm.Membrane, jm.RestingState]:
+def resting(electrogenic: bool = True) -> tuple[jm.Membrane, jm.RestingState]:
     """The cell and its rest; without electrogenicity its pump takes in as much K+ as it puts out Na+."""
     cell = jm.presets.pump_leak()
     if not electrogenic:

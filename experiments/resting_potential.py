@@ -20,78 +20,79 @@ THRESHOLD = -69.0  # mV, v_t of the channels: so low that some are open at rest,
 MECHANISMS = {"k_leak": 0, "na_leak": 1, "cl_leak": 2, "pump": 3, "sodium": 4, "potassium": 4}  # the stage they come in
 
 
-def run(duration: float = 400.0, hours: float = 60.0, hidden: float = 0.0):
-    """(variables to keep, findings); ``hidden`` mS/cm^2 is a leak with reversal at 0 mV that the formulas do not know of."""
+def run(duration: float = 400.0, hours: float = 20.0):
+    """(variables to keep, findings)."""
     findings = jm.Findings(QUESTION)
-    whole = neuron(hidden)
-    cells = built_up(whole)
-    p = {path: parameter.value for path, parameter in whole.parameters().items()}
-    e = {
-        ion: float(nernst(p[f"{ion}.inside"], p[f"{ion}.outside"], z, 37.0))
-        for ion, z in (("k", 1), ("na", 1), ("cl", -1))
-    }
-    g = {ion: p[f"{ion}_leak.g"] for ion in e}
-    pump = float(jm.budget(whole, whole.initial_state()).pumps["pump"])
-    by_hand = [
-        float(chord_potential({ion: g[ion] for ion in list(g)[:n]}, e, i))
-        for n, i in ((1, 0), (2, 0), (3, 0), (3, pump))
-    ]
-
-    held = jm.resting_state(cells)
-    sim = jm.simulate(cells, duration, dt=0.05, precision="float64", measures=["final_v"])
-    rests, reached = held.v.tolist(), sim.measures["final_v"].tolist()
-    flow = jm.budget(cells, held)
-    for name, v, run_to, left in zip(STAGES, rests, reached, flow.membrane_current, strict=False):
-        findings.expect(f"{name}: solved less simulated", v - run_to, -1e-6, 1e-6, "mV")
-        findings.expect(f"{name}: current left", abs(float(left)), 0, 1e-9, "uA/cm^2")
-    for name, v, formula in zip(STAGES, rests, by_hand, strict=False):
-        findings.expect(f"{name}: solved less formula", v - formula, -1e-9, 1e-9, "mV")
-    findings.expect("K+ alone: E_K", rests[0] - e["k"], -1e-9, 1e-9, "mV")
-    findings.expect("what Na+ adds", rests[1] - rests[0], 10, 40, "mV")
-    findings.expect("what the pump's current adds", rests[3] - rests[2], -8, -1, "mV")
-    findings.expect("what channels at rest add", rests[4] - rests[3], 0.05, 1.0, "mV", "window current")
-
-    alive = jm.resting_state(whole)
-    late = jm.simulate(
-        whole,
-        hours * 3.6e6,
-        dt=1000.0,
-        precision="float64",
-        integrator=jm.Adaptive(),
-        measures=["final_v"],
-    )
-    rests.append(float(alive.v))
-    reached.append(float(late.measures["final_v"]))
-    last = jm.budget(whole, alive)
-    findings.expect("ions let go: solved less simulated", rests[-1] - reached[-1], -1e-6, 1e-6, "mV")
-    findings.expect("rest of the living cell", rests[-1], -75, -60, "mV")
-    e_cl = float(nernst(alive.concentrations["cl.inside"], p["cl.outside"], -1, 37.0))
-    findings.expect("living Cl- has come to equilibrium: E_Cl less rest", e_cl - rests[-1], -1e-9, 1e-9, "mV")
-    here = {ion: float(carried(last, ion)) for ion in e}
-    findings.expect("Na+ that leaks in", here["na"], -5, -0.1, "uA/cm^2")
-    findings.expect("K+ that leaks out", here["k"], 0.1, 5, "uA/cm^2")
-    findings.expect("Na+ in over K+ out, as the pump has it", -here["na"] / here["k"], 1.5 - 1e-9, 1.5 + 1e-9)
-    joined = lambda what, ion: np.append(what(flow, ion), what(last, ion))
+    whole = neuron()
+    first = held(findings, whole, duration)
+    last = let_go(findings, whole, hours)
+    joined = lambda what, ion: np.append(what(first["flow"], ion), what(last["flow"], ion))
+    ions = list(first["e"])
     kept = {
         "stage": ("stage", list(STAGES), "1", "what the membrane has"),
-        "v": ("stage", rests, "mV", "resting potential, solved"),
-        "reached": ("stage", reached, "mV", "resting potential, simulated"),
-        "by_hand": ("stage", [*by_hand, np.nan, np.nan], "mV", "resting potential by the chord-conductance equation"),
-        "ion": ("ion", list(e), "1", "ion"),
-        "e": ("ion", list(e.values()), "mV", "Nernst potentials as given"),
+        "v": ("stage", [*first["v"], last["v"]], "mV", "resting potential, solved"),
+        "reached": ("stage", [*first["reached"], last["reached"]], "mV", "resting potential, simulated"),
+        "by_hand": ("stage", [*first["by_hand"], np.nan, np.nan], "mV", "by the chord-conductance equation"),
+        "ion": ("ion", ions, "1", "ion"),
+        "e": ("ion", list(first["e"].values()), "mV", "Nernst potentials as given"),
         "leak": (
             ("stage", "ion"),
-            np.transpose([joined(carried, ion) for ion in e]),
+            np.transpose([joined(carried, k) for k in ions]),
             "uA/cm^2",
             "current outside the pump",
         ),
-        "pump": (("stage", "ion"), np.transpose([joined(pumped, ion) for ion in e]), "uA/cm^2", "current by the pump"),
+        "pump": (("stage", "ion"), np.transpose([joined(pumped, k) for k in ions]), "uA/cm^2", "current by the pump"),
     }
     return kept, findings
 
 
-def neuron(hidden: float) -> jm.Membrane:
-    """A neuron with the textbook's concentrations, all living; Cl- begins away from its equilibrium."""
+def held(findings: jm.Findings, whole: jm.Membrane, duration: float) -> dict:
+    """All stages whose concentrations are held: solved, simulated, and by hand as long as nothing is gated."""
+    cells = built_up(whole)
+    p = {path: parameter.value for path, parameter in whole.parameters().items()}
+    potential = lambda ion, z: float(nernst(p[f"{ion}.inside"], p[f"{ion}.outside"], z, 37.0))
+    e = {ion: potential(ion, z) for ion, z in (("k", 1), ("na", 1), ("cl", -1))}
+    rest = jm.resting_state(cells)
+    flow = jm.budget(cells, rest)
+    g = {ion: p[f"{ion}_leak.g"] for ion in e}
+    chord = lambda n, current: float(chord_potential({ion: g[ion] for ion in list(g)[:n]}, e, current))
+    by_hand = [chord(1, 0.0), chord(2, 0.0), chord(3, 0.0), chord(3, flow.pumps["pump"][3])]
+    sim = jm.simulate(cells, duration, dt=0.05, precision="float64", measures=["final_v"])
+    v, reached = rest.v.tolist(), sim.measures["final_v"].tolist()
+    for i, name in enumerate(STAGES[:-1]):
+        findings.expect(f"{name}: solved less simulated", v[i] - reached[i], -1e-6, 1e-6, "mV")
+        findings.expect(f"{name}: current left", abs(float(flow.membrane_current[i])), 0, 1e-9, "uA/cm^2")
+    for i, formula in enumerate(by_hand):
+        findings.expect(f"{STAGES[i]}: solved less formula", v[i] - formula, -1e-9, 1e-9, "mV")
+    findings.expect("K+ alone: E_K", v[0] - e["k"], -1e-9, 1e-9, "mV")
+    findings.expect("what Na+ adds", v[1] - v[0], 10, 40, "mV")
+    findings.expect("what the pump's current adds", v[3] - v[2], -8, -1, "mV")
+    findings.expect("what channels at rest add", v[4] - v[3], 0.05, 1.0, "mV", "window current")
+    return {"v": v, "reached": reached, "by_hand": by_hand, "e": e, "flow": flow}
+
+
+def let_go(findings: jm.Findings, whole: jm.Membrane, hours: float) -> dict:
+    """The whole cell with living ions: where it comes to rest after hours."""
+    alive = jm.resting_state(whole)
+    flow, v = jm.budget(whole, alive), float(alive.v)
+    how = {"integrator": jm.Adaptive(), "precision": "float64", "measures": ["final_v"]}
+    reached = float(jm.simulate(whole, hours * 3.6e6, dt=1000.0, **how).measures["final_v"])
+    findings.expect("ions let go: solved less simulated", v - reached, -1e-6, 1e-6, "mV")
+    findings.expect("rest of the living cell", v, -75, -60, "mV")
+    e_cl = float(nernst(alive.concentrations["cl.inside"], whole.species["cl"].outside, -1, 37.0))
+    findings.expect("living Cl- has come to equilibrium: E_Cl less rest", e_cl - v, -1e-9, 1e-9, "mV")
+    na, k = float(carried(flow, "na")), float(carried(flow, "k"))
+    findings.expect("Na+ that leaks in", na, -5, -0.1, "uA/cm^2")
+    findings.expect("K+ that leaks out", k, 0.1, 5, "uA/cm^2")
+    findings.expect("Na+ in over K+ out, as the pump has it", -na / k, 1.5 - 1e-9, 1.5 + 1e-9)
+    return {"v": v, "reached": reached, "flow": flow}
+
+
+def neuron(hidden: float = 0.0) -> jm.Membrane:
+    """A neuron with the textbook's concentrations, all living; Cl- begins away from its equilibrium.
+
+    ``hidden`` (mS/cm^2) is a leak with its reversal at 0 mV that no formula knows of.
+    """
     cell, textbook = jm.presets.pumped_neuron(), jm.presets.pump_leak()
     species = {**textbook.species, "cl": jm.Species(inside=10.0, outside=110.0, valence=-1, dynamic=("inside",))}
     species["other"] = jm.impermeant({k: s for k, s in species.items() if k not in ("other", "atp")})

@@ -67,6 +67,7 @@ def test_a_clamped_ion_takes_one_parameter_for_the_total_current() -> None:
     assert jm.resting_state(alone).v == pytest.approx(-70.0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_constant_field_leaks_are_balanced_by_their_permeabilities() -> None:
     cell = jm.presets.pump_leak_ghk().with_parameters({"na.inside": np.array([6.0, 10.0, 14.0])})
     free = ["k_leak.p", "na_leak.p", "cl.inside"]

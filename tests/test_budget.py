@@ -57,6 +57,7 @@ def test_currents_sum_to_what_the_membrane_says() -> None:
     np.testing.assert_allclose(told.atp_per_second / AVOGADRO * FARADAY, told.pump_current * 1e-12, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_it_costs_what_a_run_counts() -> None:
     """The measure of a run of a resting cell, times its area, is the budget's."""
     cell = jm.presets.pumped_neuron()
@@ -103,7 +104,13 @@ def test_a_leak_is_a_resistor() -> None:
     np.testing.assert_allclose(jm.input_resistance(cell, state), ohm * 1e-6, rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["hodgkin_huxley_1952", "pumped_neuron", "wang_buzsaki_1996"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hodgkin_huxley_1952", pytest.param("pumped_neuron", marks=SLOW), pytest.param("wang_buzsaki_1996", marks=SLOW)],
+)
 def test_a_small_current_measures_the_same(name: str) -> None:
     """The deflection at the end of a long step, and how fast that of a very short one decays before gates move."""
     cell = jm.presets.get(name)
@@ -160,6 +167,7 @@ def test_gradients_agree_with_differences(what: str) -> None:
         np.testing.assert_allclose(gradient[path] / scale, difference / scale, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_rest_costs_has_a_gradient() -> None:
     """Through the resting state of living ions: a leakier cell pays more, by what differences say."""
     cell = jm.presets.pump_leak()

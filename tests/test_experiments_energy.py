@@ -14,11 +14,6 @@ SMALL: list[tuple[str, dict[str, Any]]] = [
     ("resting_potential", {}),
     ("electrogenic_pump", {"hours": 40.0, "spread": 5}),
 ]
-BROKEN: list[tuple[str, dict[str, Any], str]] = [
-    ("energy_of_rest", {"cells": 5, "n_k": 1.0}, "over the estimate"),
-    ("resting_potential", {"hidden": 1e-3}, "solved less formula"),
-    ("electrogenic_pump", {"hours": 40.0, "spread": 5, "electrogenic": False}, "voltage lost in 100 ms"),
-]
 
 
 @pytest.mark.slow
@@ -36,7 +31,29 @@ def test_an_experiment_comes_out(name: str, size: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size", "what"), BROKEN, ids=[name for name, _, _ in BROKEN])
-def test_a_broken_physics_is_told(name: str, size: dict[str, Any], what: str) -> None:
-    with pytest.raises(jm.FindingsError, match=what):
-        script(name).run(**size)[1].check()
+def test_the_stages_of_the_resting_potential_and_a_leak_that_nobody_told_of() -> None:
+    module = script("resting_potential")
+    findings = jm.Findings("?")
+    module.held(findings, module.neuron(), 400.0)
+    findings.check()
+    missed = jm.Findings("?")
+    module.held(missed, module.neuron(hidden=1e-3), 400.0)
+    with pytest.raises(jm.FindingsError, match="solved less formula"):
+        missed.check()
+
+
+@pytest.mark.slow
+def test_a_pump_that_moves_no_charge_leaves_nothing_at_once() -> None:
+    module = script("electrogenic_pump")
+    findings, missed = jm.Findings("?"), jm.Findings("?")
+    module.at_once(findings, *module.resting())
+    findings.check()
+    module.at_once(missed, *module.resting(electrogenic=False))
+    with pytest.raises(jm.FindingsError, match="voltage lost in 100 ms"):
+        missed.check()
+
+
+@pytest.mark.slow
+def test_a_pump_of_another_ratio_costs_something_else() -> None:
+    with pytest.raises(jm.FindingsError, match="over the estimate"):
+        script("energy_of_rest").run(cells=5, n_k=1.0)[1].check()
