@@ -22,6 +22,7 @@ def found(cells: jm.Membrane) -> jm.Attractors:
     return jm.attractors(cells, run_down=(0.0, 0.1, 0.5, 0.8))
 
 
+@pytest.mark.slow
 def test_both_stable_rests_are_found_once_each(found: jm.Attractors) -> None:
     assert found.count.tolist() == [2, 1, 1]
     for slot, (place, _) in enumerate((PHYSIOLOGICAL, STARVED)):
@@ -34,6 +35,7 @@ def test_both_stable_rests_are_found_once_each(found: jm.Attractors) -> None:
     assert np.nanmax(found.residual) < 1e-8
 
 
+@pytest.mark.slow
 def test_every_start_leads_to_one_of_them_or_says_that_it_does_not(found: jm.Attractors) -> None:
     assert len(found.rests) == 4
     for rest in found.rests:
@@ -43,6 +45,7 @@ def test_every_start_leads_to_one_of_them_or_says_that_it_does_not(found: jm.Att
     assert np.isfinite(went).any(0).all() and (np.nan_to_num(went[:, 0], nan=0.0) < -60).any()
 
 
+@pytest.mark.slow
 def test_rests_of_one_cell_hold_the_same_ions(cells: jm.Membrane, found: jm.Attractors) -> None:
     """Inside and outside together, weighted by volume: a start that is run down has only exchanged them."""
     p = cells.parameters()
@@ -52,6 +55,7 @@ def test_rests_of_one_cell_hold_the_same_ions(cells: jm.Membrane, found: jm.Attr
         np.testing.assert_allclose(held[~np.isnan(held)], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_cell_alone_and_further_starts(cells: jm.Membrane, found: jm.Attractors) -> None:
     """One cell has no axis. A state of one's own is a start too: here the starved rest itself."""
     starved = found.rests[-1].state
@@ -59,6 +63,19 @@ def test_a_cell_alone_and_further_starts(cells: jm.Membrane, found: jm.Attractor
     one = jm.attractors(jm.presets.hubel_dahlem_2014(), run_down=(0.0,), starts=[alone])
     assert one.v.shape == (2,) and one.count == 2 and one.count.shape == ()
     np.testing.assert_allclose(one.v, found.v[:2, 0], rtol=0, atol=1e-8)
+
+
+def test_starts_that_lead_to_one_rest_are_merged() -> None:
+    """A single cell has no axis; its rest is that of resting_state."""
+    cell = jm.presets.pump_leak()
+    found = jm.attractors(cell, run_down=(0.0, 0.05, 0.1))
+    assert found.v.shape == (3,) and found.count == 1 and np.isnan(found.v[1:]).all()
+    assert all(rest.status == jm.Status.OK for rest in found.rests)
+    rest = jm.resting_state(cell)
+    assert found.v[0] == pytest.approx(float(rest.v), abs=1e-9) and found.stability[0] == rest.stability
+    for path, level in rest.concentrations.items():
+        assert found.concentrations[path][0] == pytest.approx(float(level), rel=1e-10)
+        assert np.isnan(found.concentrations[path][1:]).all()
 
 
 def test_no_start_at_all_is_refused() -> None:

@@ -177,5 +177,5 @@ def test_what_cannot_be_followed_is_refused_with_a_reason() -> None:
         ValueError, match=r"cubic\.drive is -12 to 2, which is not between -10 and 10; the curve begins"
     ):
         jm.continuation(membrane(), "cubic.drive", -10.0, 10.0)
-    with pytest.raises(ValueError, match="cubic.s is 15, which is not between 20 and 10"):
+    with pytest.raises(ValueError, match=r"cubic\.s is 15, which is not between 20 and 10"):
         jm.continuation(membrane(), "cubic.s", 20.0, 10.0)

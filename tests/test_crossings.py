@@ -119,7 +119,8 @@ def axons() -> tuple[jm.Membrane, Cell, jm.RestingStates]:
     random = np.random.default_rng(5)
     spread = lambda middle, sd: middle * np.exp(sd * random.standard_normal(300))
     cells, p = squids(
-        sodium_g=spread(120, 0.4), potassium_g=spread(4, 1.2), leak_g=spread(0.3, 0.5), leak_e=-65 + 15 * random.standard_normal(300)
+        sodium_g=spread(120, 0.4), potassium_g=spread(4, 1.2), leak_g=spread(0.3, 0.5),
+        leak_e=-65 + 15 * random.standard_normal(300),
     )  # fmt: skip
     return cells, p, jm.all_resting_states(cells)
 

@@ -11,7 +11,8 @@ NODE, OSCILLATORY, UNSTABLE, UNKNOWN = (int(x) for x in jm.Stability)
 
 def matrix_of(eigenvalues: list[complex], random: np.random.Generator) -> np.ndarray:
     """A random real matrix with these eigenvalues (of a pair, the one with the positive imaginary part)."""
-    blocks = [np.array([[x.real, x.imag], [-x.imag, x.real]]) if x.imag else np.array([[x.real]]) for x in map(complex, eigenvalues)]  # fmt: skip
+    spiral = lambda x: np.array([[x.real, x.imag], [-x.imag, x.real]]) if x.imag else np.array([[x.real]])
+    blocks = [spiral(complex(x)) for x in eigenvalues]
     n = sum(len(b) for b in blocks)
     whole, at = np.zeros((n, n)), 0
     for b in blocks:
@@ -158,6 +159,11 @@ def test_three_channels_alike_make_a_node() -> None:
 def test_float32() -> None:
     """The same from float32 where eigenvalues are clearly apart."""
     random = np.random.default_rng(8)
-    cases = [([-1.0, -0.3, -3.0], NODE, 0), ([-1 + 2j, -0.5], OSCILLATORY, 0), ([0.5 + 1j, -1], UNSTABLE, 2), ([1.0, -0.2, -3], UNSTABLE, 1)]  # fmt: skip
+    cases: list[tuple[list, int, int]] = [
+        ([-1.0, -0.3, -3.0], NODE, 0),
+        ([-1 + 2j, -0.5], OSCILLATORY, 0),
+        ([0.5 + 1j, -1.0], UNSTABLE, 2),
+        ([1.0, -0.2, -3.0], UNSTABLE, 1),
+    ]
     matrices = np.stack([matrix_of(x, random) for x, *_ in cases]).astype(np.float32)
     assert answer(matrices) == ([x for _, x, _ in cases], [x for *_, x in cases])
