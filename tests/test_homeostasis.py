@@ -4,6 +4,9 @@ The numbers below are those of :mod:`two_rests`; the same by Newton's method on 
 Hurwitz determinant = 0) with 40 digits agreed to 1e-11.
 """
 
+import dataclasses
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 import two_rests
 
 import jaxmem as jm
+from jaxmem.analysis.spectrum import spectrum
 
 # (pump rate in uA/cm^2, v in mV) along the branch, from the physiological rest on; a Hopf point with its frequency (1/ms).
 # With the charge on the capacitor, as jaxmem counts it:
@@ -208,6 +212,34 @@ def test_a_spike_is_as_high_in_finer_steps() -> None:
     run = jm.simulate(cell, 60.0, dt=0.0125, stimulus=current, measures=["maximum_v", "spike_count"])
     assert run.measures["spike_count"] >= 1
     assert run.measures["maximum_v"] == pytest.approx(40.99, abs=0.5)
+
+
+def test_spectra_of_all_three_rests() -> None:
+    """Modes of hours beside modes of microseconds; laws of the amounts found as zeros, projected out by nothing."""
+    cell = jm.presets.hubel_dahlem_2014()
+    start = cell.initial_state()
+    states = []
+    for place, _ in RESTS.values():
+        _, opening, closing = two_rests.gates(place[0])
+        at = point(cell, np.array([place[0], opening / (opening + closing), *place[3:]]))
+        take = lambda s: (s.v, s.states["gated"]["n"], *(s.total[k] for k in ("na", "k", "cl")))
+        states.append(
+            eqx.tree_at(take, start, take(dataclasses.replace(start, v=at.v, states=at.states, total=at.book)))
+        )
+    together = jax.tree.map(lambda *x: np.stack(x), *states)
+    found = spectrum(cell, together)
+    for i, (_, values) in enumerate(RESTS.values()):
+        expected = sorted(values, key=abs)
+        np.testing.assert_allclose(found.eigenvalues[i], expected, rtol=3e-7)
+        np.testing.assert_allclose(found.time_constants[i], -1 / np.array(expected), rtol=3e-7)
+    assert found.stability.tolist() == [jm.Stability.NODE, jm.Stability.UNSTABLE, jm.Stability.NODE]
+    assert (found.time_constants < 0).sum(-1).tolist() == [0, 1, 0]
+    assert found.conserved.shape[-1] >= 1
+    assert (np.abs(found.conserved) <= 1e-12 * found.norm[:, None]).all() and (found.norm > 1).all()
+    broken = eqx.tree_at(lambda s: s.v, together, np.array([np.nan, SADDLE[0][0], STARVED[0][0]]))
+    found = spectrum(cell, broken)
+    assert np.isnan(found.eigenvalues[0]).all() and np.isfinite(found.eigenvalues[1:]).all()
+    assert found.stability.tolist() == [jm.Stability.UNKNOWN, jm.Stability.UNSTABLE, jm.Stability.NODE]
 
 
 # ---------------------------------------------------------------------- the whole diagram
