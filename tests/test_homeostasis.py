@@ -4,6 +4,9 @@ The numbers below are those of :mod:`two_rests`; the same by Newton's method on 
 Hurwitz determinant = 0) with 40 digits agreed to 1e-11.
 """
 
+import dataclasses
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 import two_rests
 
 import jaxmem as jm
+from jaxmem.analysis.spectrum import spectrum
 
 # (pump rate in uA/cm^2, v in mV) along the branch, from the physiological rest on; a Hopf point with its frequency (1/ms).
 # With the charge on the capacitor, as jaxmem counts it:
@@ -208,3 +212,100 @@ def test_a_spike_is_as_high_in_finer_steps() -> None:
     run = jm.simulate(cell, 60.0, dt=0.0125, stimulus=current, measures=["maximum_v", "spike_count"])
     assert run.measures["spike_count"] >= 1
     assert run.measures["maximum_v"] == pytest.approx(40.99, abs=0.5)
+
+
+def test_spectra_of_all_three_rests() -> None:
+    """Modes of hours beside modes of microseconds; laws of the amounts found as zeros, projected out by nothing."""
+    cell = jm.presets.hubel_dahlem_2014()
+    start = cell.initial_state()
+    states = []
+    for place, _ in RESTS.values():
+        _, opening, closing = two_rests.gates(place[0])
+        at = point(cell, np.array([place[0], opening / (opening + closing), *place[3:]]))
+        take = lambda s: (s.v, s.states["gated"]["n"], *(s.total[k] for k in ("na", "k", "cl")))
+        states.append(
+            eqx.tree_at(take, start, take(dataclasses.replace(start, v=at.v, states=at.states, total=at.book)))
+        )
+    together = jax.tree.map(lambda *x: np.stack(x), *states)
+    found = spectrum(cell, together)
+    for i, (_, values) in enumerate(RESTS.values()):
+        expected = sorted(values, key=abs)
+        np.testing.assert_allclose(found.eigenvalues[i], expected, rtol=3e-7)
+        np.testing.assert_allclose(found.time_constants[i], -1 / np.array(expected), rtol=3e-7)
+    assert found.stability.tolist() == [jm.Stability.NODE, jm.Stability.UNSTABLE, jm.Stability.NODE]
+    assert (found.time_constants < 0).sum(-1).tolist() == [0, 1, 0]
+    assert found.conserved.shape[-1] >= 1
+    assert (np.abs(found.conserved) <= 1e-12 * found.norm[:, None]).all() and (found.norm > 1).all()
+    broken = eqx.tree_at(lambda s: s.v, together, np.array([np.nan, SADDLE[0][0], STARVED[0][0]]))
+    found = spectrum(cell, broken)
+    assert np.isnan(found.eigenvalues[0]).all() and np.isfinite(found.eigenvalues[1:]).all()
+    assert found.stability.tolist() == [jm.Stability.UNKNOWN, jm.Stability.UNSTABLE, jm.Stability.NODE]
+
+
+# ---------------------------------------------------------------------- the whole diagram
+def in_order(points: list[jm.Bifurcation]) -> np.ndarray:
+    """(parameter, v) from the most negative v on."""
+    return np.array(sorted(((b.parameter, b.v) for b in points), key=lambda x: x[1])).reshape(-1, 2)
+
+
+@pytest.fixture(scope="module")
+def along_the_pump() -> jm.Continuation:
+    return jm.continuation(jm.presets.hubel_dahlem_2014(), "pump.i_max", 0.2, 60.0, attempts=100)
+
+
+@pytest.mark.slow
+def test_continuation_finds_both_folds_and_all_hopf_points(along_the_pump: jm.Continuation) -> None:
+    """Four Hopf points with their frequencies; where two real modes of opposite sign are equal, none is born."""
+    curve = along_the_pump
+    np.testing.assert_allclose(in_order(curve.of("fold")), FOLDS, rtol=0, atol=1e-8)
+    hopf = sorted(curve.of("hopf"), key=lambda b: b.v)
+    expected = sorted(HOPF_POINTS, key=lambda x: x[1])
+    np.testing.assert_allclose(in_order(hopf), [x[:2] for x in expected], rtol=0, atol=1e-8)
+    frequencies = [x[2] / (2 * np.pi) * 1000 for x in expected]
+    np.testing.assert_allclose([b.frequency for b in hopf], frequencies, rtol=1e-7, atol=0)
+    assert len(curve.bifurcations) == 6
+    # stable up to a Hopf point on the physiological and on the starved side, to none of the folds
+    assert [b.stable_side for b in hopf] == [True, False, False, True]
+    assert not any(b.stable_side for b in curve.of("fold"))
+
+
+@pytest.mark.slow
+def test_every_point_of_the_curve_is_a_rest_of_the_published_equations(along_the_pump: jm.Continuation) -> None:
+    curve = along_the_pump
+    assert curve.status == jm.Status.OK and {curve.parameter[0], curve.parameter[-1]} == {0.2, 60.0}
+    opening, closing = two_rests.gates(curve.v)[1:]
+    x = (curve.v, opening / (opening + closing), curve.concentrations["k.inside"], curve.concentrations["cl.inside"])
+    assert np.abs(two_rests.rates(x, curve.parameter)).max() < 1e-9
+    na, na_out, k_out, cl_out = two_rests.concentrations(x)
+    for path, level in {"na.inside": na, "na.outside": na_out, "k.outside": k_out, "cl.outside": cl_out}.items():
+        np.testing.assert_allclose(curve.concentrations[path], level, rtol=1e-9)
+    for i in range(0, curve.v.size, 3):
+        rest = two_rests.Rest(np.array([y[i] for y in x]), curve.parameter[i], 0.0, 1.0)
+        assert curve.growing[i] == (rest.eigenvalues.real > 0).sum()
+
+
+@pytest.mark.slow
+def test_the_curve_passes_all_three_rests_at_the_published_pump_rate(along_the_pump: jm.Continuation) -> None:
+    """Physiological and starved are nodes, the saddle between them has one growing mode."""
+    curve = along_the_pump
+    for name, kind, growing in (("physiological", 0, 0), ("saddle", 2, 1), ("starved", 0, 0)):
+        v = RESTS[name][0][0]
+        i = int(np.argmin(np.abs(curve.v - v)))
+        around = slice(max(i - 1, 0), i + 2)
+        p, u = curve.parameter[around], curve.v[around]
+        order = np.argsort(u)
+        assert np.interp(v, u[order], p[order]) == pytest.approx(6.8, abs=0.5)
+        assert curve.growing[i] == growing and curve.stability[i] == kind
+
+
+@pytest.mark.slow
+def test_continuation_along_potassium_outside() -> None:
+    """From the published 4 mM as far as concentrations are positive: the Hopf point lies just before the fold."""
+    curve = jm.continuation(jm.presets.hubel_dahlem_2014(), "k.outside", 0.5, 40.0, attempts=100)
+    start = two_rests.K_OUT
+    (fold,), (hopf,) = curve.of("fold"), curve.of("hopf")
+    np.testing.assert_allclose((fold.parameter - start, fold.v), K_FOLDS[0], rtol=0, atol=1e-8)
+    np.testing.assert_allclose((hopf.parameter - start, hopf.v), K_HOPF_POINTS[0][:2], rtol=0, atol=1e-8)
+    assert hopf.frequency == pytest.approx(K_HOPF_POINTS[0][2] / (2 * np.pi) * 1000, rel=1e-5)
+    assert hopf.stable_side and not fold.stable_side
+    assert curve.status == jm.Status.OK and curve.parameter[[0, -1]].tolist() == [0.5, 0.5]

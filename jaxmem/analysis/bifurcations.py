@@ -102,8 +102,10 @@ def located(curves: Curves, found: Sections) -> tuple[Bifurcation, ...]:
         return ()
     at, points = _zeros(curves, found)
     folds = found.fold & np.isfinite(at)
-    parted = _beside(curves, found.chosen(folds), at[folds])
-    every = [(found, at, points)]
+    parted, beside = _beside(curves, found.chosen(folds), at[folds])
+    growing = found.growing.copy()
+    growing[:, folds] = beside  # right beside the fold: a Hopf point may lie between it and the stretch's end
+    every = [(found._replace(growing=growing), at, points)]
     if parted.cell.size:
         every.append((parted, *_zeros(curves, parted)))
     events = []
@@ -144,6 +146,16 @@ def _zeros(curves: Curves, some: Sections) -> tuple[np.ndarray, tuple]:
 
     a, b = some.low, some.high
     fa, fb = test(a), test(b)
+    for _ in range(SECTIONS):
+        # a neutral saddle in the same stretch hides the change of sign: halve towards where modes begin to grow or decay
+        hidden = ~some.fold & (fa * fb > 0) & (np.abs(b - a) > CLOSE)
+        if not hidden.any():
+            break
+        s = 0.5 * (a + b)
+        _, _, f, modes = _look(curves, some, s)
+        before = np.abs((modes.real > 0).sum(-1) - some.growing[0]) < 2
+        a, fa = np.where(hidden & before, s, a), np.where(hidden & before, f, fa)
+        b, fb = np.where(hidden & ~before, s, b), np.where(hidden & ~before, f, fb)
     proper = fa * fb <= 0
     for _ in range(SECTIONS):
         # regula falsi that halves the value at an end kept twice (Illinois), and the middle where that is not inside
@@ -161,19 +173,23 @@ def _zeros(curves: Curves, some: Sections) -> tuple[np.ndarray, tuple]:
     return np.where(proper, b, np.nan), (value, v, concentrations, modes)
 
 
-def _beside(curves: Curves, folds: Sections, at: np.ndarray) -> Sections:
-    """The stretches beside folds in which there is a Hopf point too: beyond the fold's own mode, two changed."""
+def _beside(curves: Curves, folds: Sections, at: np.ndarray) -> tuple[Sections, np.ndarray]:
+    """The stretches beside folds in which there is a Hopf point too: beyond the fold's own mode, two changed.
+
+    And how many modes grow right before and right after each fold.
+    """
     if not at.size:
-        return folds
-    parts = []
+        return folds, folds.growing
+    parts, beside = [], []
     gap = 1e-5 * folds.high
     for side, (low, high) in enumerate(((folds.low, at - gap), (at + gap, folds.high))):
         near = (_look(curves, folds, high if side == 0 else low)[-1].real > 0).sum(-1)
         far = folds.growing[side]
+        beside.append(near)
         growing = np.stack([far, near] if side == 0 else [near, far])
         part = folds._replace(fold=np.zeros_like(folds.fold), low=low, high=high, growing=growing)
         parts.append(part.chosen((np.abs(near - far) >= 2) & (high > low)))
-    return Sections(*(np.concatenate(x, -1) for x in zip(*parts, strict=True)))
+    return Sections(*(np.concatenate(x, -1) for x in zip(*parts, strict=True))), np.stack(beside)
 
 
 def _section(

@@ -65,8 +65,8 @@ def all_resting_states(
         raise ValueError(
             f"the states of {', '.join(coupled)} depend on each other; resting_state(membrane) finds its rest"
         )
-    if not low < high:
-        raise ValueError(f"the range goes from low to high; {low:g} mV is not below {high:g} mV")
+    if not (low < high and np.isfinite([low, high]).all()):
+        raise ValueError(f"low and high are finite, low below high; {low:g} to {high:g} mV is no such range")
     if is_traced(membrane):
         return _differentiable(membrane, float(low), float(high), jnp.result_type(float, *jax.tree.leaves(membrane)))
     if precision not in ("float32", "float64"):
@@ -122,14 +122,12 @@ def _searched(given: tuple[Membrane, jax.Array], low: float, high: float) -> _Fo
     current = _current(membrane, zero)
     slope = lambda v: jax.jvp(current, (v,), (jnp.ones_like(v),))
     left, right, count = _brackets(slope, zero, low, high)
-    v = jnp.stack(
-        [
-            jax.lax.cond(
-                jnp.any(count > k), functools.partial(_closed_in, current, slope), lambda a, b: jnp.full_like(a, jnp.nan),
-                left[k], right[k],
-            )
-            for k in range(SLOTS)
-        ]
+    v = jax.lax.map(
+        lambda x: jax.lax.cond(
+            jnp.any(count > x[2]), functools.partial(_closed_in, current, slope), lambda a, _: jnp.full_like(a, jnp.nan),
+            x[0], x[1],
+        ),
+        (jnp.stack(left), jnp.stack(right), jnp.arange(SLOTS)),
     )  # fmt: skip
     v = jnp.sort(v, axis=0)
     absent = jnp.isnan(v)
@@ -210,7 +208,8 @@ def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Arra
         y = x - f / s
         inside = (y >= a) & (y <= b) & (jnp.abs(y - x) < 0.5 * last)
         y = jnp.where(inside, y, 0.5 * (a + b))
-        move = jnp.abs(y - x)
+        there = last <= tolerance  # a cell that has arrived waits for the others: its numbers are its own
+        y, move = jnp.where(there, x, y), jnp.where(there, last, jnp.abs(y - x))
         return a, b, y, move, jnp.any(move > tolerance), i + 1
 
     x = a - fa * (b - a) / (fb - fa)

@@ -146,7 +146,7 @@ def followed(
         )
         on = _Walk(
             u,
-            take(jnp.clip(new[-1], 0, 1), walk.p),
+            take(jnp.where(leaving, edge, jnp.clip(new[-1], 0, 1)), walk.p),
             du,
             take(turned[-1], walk.dp),
             step,
@@ -186,7 +186,7 @@ def described(
     """Parameter, voltage and concentrations of points of curves."""
     membrane, u, p = given
     _, scale = problem(membrane, path, low, high, layout)
-    value = low + (high - low) * p
+    value = jnp.where(p == 1, high, low + (high - low) * p)  # both edges exactly
     here = replaced(membrane, {path: value})
     at = point(here, layout, tuple(a * s for a, s in zip(u, scale, strict=True)))
     env = here.environment(at.book)

@@ -185,6 +185,7 @@ def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) ->
     if state is None:
         v = jnp.zeros_like(cells) + membrane.initial_v
         state = membrane.initial_state(v, dtype=cells.dtype)
+    # one cell from a given state has no axis of its own
     return pseudo_transient.begin(tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state)))
 
 

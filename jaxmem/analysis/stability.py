@@ -7,6 +7,7 @@ Verrier's coefficients), Routh's table says whether all roots decay, Sturm's cha
 """
 
 import enum
+import functools
 import itertools
 from typing import Any
 
@@ -17,6 +18,8 @@ import numpy as np
 LARGEST = 6  # of a block whose polynomial is trusted; larger ones need eigenvalues
 ROUNDS = 6  # of the decoupling
 DECOUPLED = 1e-6  # relative change in the last round
+ROUNDING = 1e3  # eps within which a remainder vanishes
+NOTHING = 1e-30  # in place of 0 in Routh's table
 
 
 class Stability(enum.IntEnum):
@@ -75,7 +78,7 @@ def decoupled(matrix: jax.Array, slow: int) -> tuple[tuple[jax.Array, jax.Array]
         return new, jnp.abs(new - ell).sum((0, 1))
 
     ell, change = jax.lax.fori_loop(0, ROUNDS, again, (_product(inverse, b), jnp.zeros_like(matrix[0, 0])))
-    apart = change <= DECOUPLED * jnp.abs(ell).sum((0, 1))
+    apart = (change <= DECOUPLED * jnp.abs(ell).sum((0, 1))) & jnp.isfinite(change)
     return (a + _product(ell, d), e - _product(d, ell)), apart
 
 
@@ -122,7 +125,8 @@ def _growing_roots(polynomial: list[jax.Array]) -> jax.Array:
         changes += (now != positive).astype(jnp.int32)
         positive = now
         longer = [*lower, *[jnp.zeros_like(lower[0])] * (len(upper) - len(lower))]
-        below = [upper[i + 1] - upper[0] * longer[i + 1] / longer[0] for i in range(len(upper) - 1)]
+        first = jnp.where(longer[0] == 0, -NOTHING, longer[0])  # what stands still counts as growing
+        below = [upper[i + 1] - upper[0] * longer[i + 1] / first for i in range(len(upper) - 1)]
         upper, lower = lower, below
         if not lower:
             break
@@ -130,22 +134,37 @@ def _growing_roots(polynomial: list[jax.Array]) -> jax.Array:
 
 
 def _real_roots(polynomial: list[jax.Array]) -> jax.Array:
-    """How many different real roots there are: sign changes along Sturm's chain."""
+    """How many roots are real, all only if none turns: sign changes along Sturm's chain, which roots that coincide end early.
+
+    Those count as real where the different ones are: ``n`` less the different roots that are not.
+    """
     n = len(polynomial) - 1
     derivative = [(n - i) * c for i, c in enumerate(polynomial[:-1])]
     chain = [polynomial, derivative]
+    different = jnp.full(jnp.shape(polynomial[0]), n, jnp.int32)
+    goes_on = different > 0
     while len(chain[-1]) > 1:
         p, q = chain[-2], chain[-1]
+        q = [jnp.where(goes_on, x, float(i == 0)) for i, x in enumerate(q)]
         first = p[0] / q[0]
-        rest = [a - first * b for a, b in zip(p[1:], [*q[1:], 0 * q[0]], strict=True)]
+        longer = [*q[1:], 0 * q[0]]
+        rest = [a - first * b for a, b in zip(p[1:], longer, strict=True)]
+        terms = [jnp.abs(a) + jnp.abs(first * b) for a, b in zip(p[1:], longer, strict=True)]
         second = rest[0] / q[0]
+        terms = [a + jnp.abs(second * b) for a, b in zip(terms[1:], q[1:], strict=True)]
         rest = [-(a - second * b) for a, b in zip(rest[1:], q[1:], strict=True)]
+        vanishes = functools.reduce(
+            jnp.logical_and,
+            [jnp.abs(x) <= ROUNDING * jnp.finfo(x.dtype).eps * y for x, y in zip(rest, terms, strict=True)],
+        )
+        different = jnp.where(goes_on & vanishes, n - len(rest), different)  # q divides all: its roots are there twice
+        goes_on &= ~vanishes
         size = sum(jnp.abs(x) for x in rest)
-        chain.append([x / jnp.where(size == 0, 1.0, size) for x in rest])
+        chain.append([jnp.where(goes_on, x / jnp.where(size == 0, 1.0, size), 0.0) for x in rest])
     heads = [p[0] for p in chain]
     signs_low = [h * (-1) ** (len(p) - 1) for h, p in zip(heads, chain, strict=True)]
     count = lambda s: sum((a * b < 0).astype(jnp.int32) for a, b in itertools.pairwise(s))
-    return count(signs_low) - count(heads)
+    return n - (different - (count(signs_low) - count(heads)))
 
 
 def by_eigenvalues(eigenvalues: np.ndarray) -> np.ndarray:
