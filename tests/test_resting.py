@@ -89,7 +89,7 @@ def test_pumped_cells_agree_with_fifty_digits() -> None:
 
 def test_what_is_at_rest_with_ohmic_leaks_is_mullins_noda_by_conductances() -> None:
     """Net fluxes of Na+ and K+ are 3:2: V = (r g_K E_K + g_Na E_Na)/(r g_K + g_Na); passive chloride does not enter."""
-    cells, rest, (v, na, k, cl) = eight()
+    cells, _, (v, na, k, cl) = eight()
     p = {x: cells.parameters()[x].value for x in (*PATHS, "na.outside", "cl.outside")}
     e_na = jm.electrochemistry.nernst(na, p["na.outside"], 1, 37.0)
     e_k = jm.electrochemistry.nernst(k, p["k.outside"], 1, 37.0)
