@@ -26,7 +26,7 @@ def in_blocks(function: Callable, tree: Any, cells: int, *static: Any) -> Any:
     found again.
     """
     cpu = jax.default_backend() == "cpu"
-    width, blocks = (WIDTH, BLOCKS if cells > WIDTH else 1) if cpu else (WIDE, 1)
+    width, blocks = (WIDTH, BLOCKS) if cpu else (WIDE, 1)  # one program: another would round otherwise
     leaves, structure = jax.tree.flatten(tree)
     leaves = [np.asarray(x) for x in leaves]
     mine = tuple(x.ndim > 0 for x in leaves)

@@ -50,7 +50,7 @@ def search(
     scale: tuple[float, ...],
     box: tuple[float, ...],
     start: Search,
-    iterations: int,
+    iterations: int | jax.Array,
     stop_where_it_fires: bool,
 ) -> Search:
     """Go on with those cells that are still searching.

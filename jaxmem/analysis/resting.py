@@ -108,7 +108,7 @@ def resting_state(membrane: Membrane, *, initial: State | None = None, precision
 
 
 # ------------------------------------------------------------------ pure
-def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: int) -> Search:
+def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: Any) -> Search:
     """The search so many iterations further."""
     kinds = lambda v, amount, state: (v, *[amount] * len(layout.followed), *[state] * len(layout.states))
 
@@ -189,8 +189,9 @@ def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) ->
     return pseudo_transient.begin(tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state)))
 
 
-def _continued(given: tuple[Membrane, Search], layout: Unknowns, iterations: int) -> Search:
-    return _searched(given[0], layout, given[1], iterations)
+def _continued(given: tuple[Membrane, Search, jax.Array], layout: Unknowns) -> Search:
+    membrane, found, iterations = given  # a number, so that one program serves every round
+    return _searched(membrane, layout, found, iterations)
 
 
 def _reported(given: tuple[Membrane, Search], layout: Unknowns, accounts: tuple[str, ...]) -> _Report:
@@ -207,10 +208,10 @@ def _solved(membrane: Membrane, initial: State | None, dtype: np.dtype) -> Resti
     for iterations in ROUNDS:
         left = np.flatnonzero(found.outcome == SEARCHING)
         if left.size == cells:
-            found = in_blocks(_continued, (flat, found), cells, layout, iterations)
+            found = in_blocks(_continued, (flat, found, np.int32(iterations)), cells, layout)
         elif left.size:
-            some = (select(flat, left), _taken(found, left))
-            news = in_blocks(_continued, some, left.size, layout, iterations)
+            some = (select(flat, left), _taken(found, left), np.int32(iterations))
+            news = in_blocks(_continued, some, left.size, layout)
             found = jax.tree.map(functools.partial(_put, left), found, news)
     report = in_blocks(_reported, (flat, found), cells, layout, tuple(outline.total))
     report = jax.tree.map(lambda x: x.reshape(shape), report)

@@ -7,14 +7,16 @@ capacitor and what ions carried; an ion inside and outside; a buffer free and bo
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Var
 
-from jaxmem.membrane.mechanism import Scheme, States, steady_states
+from jaxmem.membrane.mechanism import Current, Scheme, States, steady_states
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.species import pool_of
 from jaxmem.membrane.state import Accounts, Point, State
@@ -54,6 +56,7 @@ class Structure:
     """What a membrane is made of, without its numbers: which species flow, what exchanges, how states depend."""
 
     flows: tuple[str, ...]
+    currents: tuple[tuple[tuple[str, Fraction], ...], ...]  # what moves in step: species and factor
     transfers: tuple[tuple[str, str], ...]
     schemes: dict[str, tuple[tuple[str, ...], ...]]  # per mechanism, the names of each scheme's states
     states: dict[str, tuple[str, ...]]
@@ -63,10 +66,10 @@ class Structure:
 @functools.lru_cache(maxsize=64)
 def _structure(tree: Any) -> Structure:
     """Each mechanism is asked once, without computing."""
-    membrane = jax.tree.unflatten(tree, [np.float32(1)] * tree.num_leaves)
-    found: dict[str, Any] = {"schemes": {}, "states": {}, "coupled": []}
+    found: dict[str, Any] = {"schemes": {}, "states": {}, "coupled": [], "currents": ()}
 
-    def ask() -> None:
+    def ask(leaves: list[jax.Array]) -> None:
+        membrane = jax.tree.unflatten(tree, leaves)
         v = jnp.zeros(1)
         env = membrane.environment({k: v for k in [*membrane.species, "electrode"]})
         states = {name: membrane.mechanisms[name].initial(v, env) for name in membrane.order}
@@ -79,11 +82,34 @@ def _structure(tree: Any) -> Structure:
                 found["coupled"].append(name)
             found["schemes"][name] = tuple(k.names for k in kinetics.values() if isinstance(k, Scheme))
             found["states"][name] = tuple(sorted(states[name]))
+            found["currents"] += _in_step(lambda m=mechanism, s=states[name]: m.fluxes(v, s, env))
         found["flows"] = tuple(membrane.fluxes(v, states, env))
         found["transfers"] = tuple(edge for edge, _ in membrane.transfers(v, states, env))
 
-    jax.eval_shape(ask)
+    jax.eval_shape(ask, [jax.ShapeDtypeStruct((), np.float32)] * tree.num_leaves)
     return Structure(**(found | {"coupled": tuple(found["coupled"])}))
+
+
+def _in_step(fluxes: Callable[[], Mapping[str, Current]]) -> tuple[tuple[tuple[str, Fraction], ...], ...]:
+    """The species that one mechanism moves, grouped where one current is written as the negative of another (ATP and ADP of
+    a pump, the ions of a cotransporter): what they carry is tied by a conservation law of its own."""
+    species: list[str] = []
+
+    def values() -> list[jax.Array]:
+        flows = fluxes()
+        species.extend(flows)
+        return [jnp.asarray(c.value) for c in flows.values()]
+
+    traced = jax.make_jaxpr(values)().jaxpr
+    made = {equation.outvars[0]: equation for equation in traced.eqns}
+    groups: dict[Any, list[tuple[str, Fraction]]] = {}
+    for name, out in zip(species, traced.outvars, strict=True):
+        source, sign = out, 1
+        while isinstance(source, Var) and source in made and made[source].primitive.name == "neg":
+            source, sign = made[source].invars[0], -sign
+        key = source if isinstance(source, Var) else name  # a plain number is nobody else's
+        groups.setdefault(key, []).append((name, Fraction(sign)))
+    return tuple(tuple(group) for group in groups.values())
 
 
 def structure_of(membrane: Membrane) -> Structure:
@@ -143,9 +169,9 @@ def _row(membrane: Membrane, s: Structure, pool: Pool | None) -> list[Fraction]:
     """How a pool (None: the capacitor) takes part in each current and transfer, in units of charge."""
     charge = lambda p: Fraction((membrane.species[p[0]].valence or 1) * (1 if p[1] == "inside" else -1))
     row = []
-    for ion in s.flows:
-        charged = membrane.species[ion].valence != 0
-        row.append(Fraction(-1 if charged else 0) if pool is None else Fraction(int(pool[0] == ion)))
+    for moved in s.currents:
+        charged = sum((factor for ion, factor in moved if membrane.species[ion].valence), Fraction(0))
+        row.append(-charged if pool is None else sum((f for ion, f in moved if ion == pool[0]), Fraction(0)))
     for a, b in s.transfers:
         # what pool a loses, in its own units of charge, pool b gains in its
         gives, gains = pool_of(a), pool_of(b)
