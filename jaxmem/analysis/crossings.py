@@ -171,7 +171,7 @@ def _brackets(slope: Any, zero: jax.Array, low: float, high: float) -> tuple[lis
         return (g, t, left, right, count, jnp.where(turns & jnp.isnan(hidden), a, hidden)), None
 
     start = (*at(grid[0]), none, none, jnp.zeros(zero.shape, jnp.int32), full(jnp.nan))
-    (_, _, left, right, count, hidden), _ = jax.lax.scan(visit, start, (grid[:-1], grid[1:]), unroll=4)
+    (_, _, left, right, count, hidden), _ = jax.lax.scan(visit, start, (grid[:-1], grid[1:]), unroll=2)
 
     def look_closer(left: list, right: list, count: jax.Array) -> tuple:
         some = ~jnp.isnan(hidden)
@@ -222,7 +222,7 @@ def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
     layout = clamped_unknowns(membrane, full=True)
     wide, v = jax.tree.map(lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float)), (membrane, v))
     env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
-    states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in {n for n, _ in layout.states}}
+    states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in dict.fromkeys(n for n, _ in layout.states)}
     whole = (v, *(jnp.zeros_like(v) + states[name][x] for name, x in layout.states))
     _, matrix = jacobian(functools.partial(changes, wide, layout), whole)
     return stability(jnp.stack([jnp.stack(row) for row in matrix]), 0)[0]
