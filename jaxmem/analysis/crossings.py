@@ -222,7 +222,8 @@ def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
     layout = clamped_unknowns(membrane, full=True)
     wide, v = jax.tree.map(lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float)), (membrane, v))
     env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
-    states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in dict.fromkeys(n for n, _ in layout.states)}
+    names = dict.fromkeys(name for name, _ in layout.states)
+    states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in names}
     whole = (v, *(jnp.zeros_like(v) + states[name][x] for name, x in layout.states))
     _, matrix = jacobian(functools.partial(changes, wide, layout), whole)
     return stability(jnp.stack([jnp.stack(row) for row in matrix]), 0)[0]
