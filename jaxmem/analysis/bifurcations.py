@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.curve import corrected, described, problem, tangent
+from jaxmem.analysis.curve import Limits, corrected, described, problem, tangent
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.unknowns import Unknowns, Vector, changes, point, start_from, unknowns
 from jaxmem.membrane.membrane import Membrane
@@ -91,8 +91,7 @@ class Curves(NamedTuple):
 
     membrane: Membrane
     path: str
-    low: float
-    high: float
+    limits: tuple[float, float]
     layout: Unknowns
 
 
@@ -129,7 +128,9 @@ def located(curves: Curves, found: Sections) -> tuple[Bifurcation, ...]:
 def _look(curves: Curves, some: Sections, s: np.ndarray) -> tuple[tuple, np.ndarray, np.ndarray, np.ndarray]:
     """Points, the parameter's share of the tangent, the test for Hopf points and the eigenvalues, a length s along."""
     membrane = select(curves.membrane, some.cell)
-    y, share, matrix = in_blocks(_section, (membrane, tuple(some.y), tuple(some.along), s), s.size, *curves[1:])
+    y, share, matrix = in_blocks(
+        _section, (membrane, tuple(some.y), tuple(some.along), s, curves.limits), s.size, curves.path, curves.layout
+    )
     modes = np.linalg.eigvals(np.moveaxis(np.where(np.isfinite(matrix), matrix, 0.0), -1, 0))
     i, j = np.triu_indices(modes.shape[-1], 1)
     size = np.abs(modes[:, i]) + np.abs(modes[:, j])
@@ -169,7 +170,9 @@ def _zeros(curves: Curves, some: Sections) -> tuple[np.ndarray, tuple]:
             break
     y, _, _, modes = _look(curves, some, b)
     membrane = select(curves.membrane, some.cell)
-    value, v, concentrations = in_blocks(described, (membrane, y[:-1], y[-1]), b.size, *curves[1:])
+    value, v, concentrations = in_blocks(
+        described, (membrane, y[:-1], y[-1], curves.limits), b.size, curves.path, curves.layout
+    )
     return np.where(proper, b, np.nan), (value, v, concentrations, modes)
 
 
@@ -193,10 +196,10 @@ def _beside(curves: Curves, folds: Sections, at: np.ndarray) -> tuple[Sections, 
 
 
 def _section(
-    given: tuple[Membrane, Vector, Vector, jax.Array], path: str, low: float, high: float, layout: Unknowns
+    given: tuple[Membrane, Vector, Vector, jax.Array, Limits], path: str, layout: Unknowns
 ) -> tuple[Vector, jax.Array, jax.Array]:
     """The point of the curve a length s along, the tangent's share of the parameter there, and the whole Jacobian."""
-    membrane, y, along, s = given
+    membrane, y, along, s, (low, high) = given
     change, scale = problem(membrane, path, low, high, layout)
     new, _, matrix = corrected(change, tuple(a + s * b for a, b in zip(y, along, strict=True)), along)
     here = replaced(membrane, {path: low + (high - low) * new[-1]})

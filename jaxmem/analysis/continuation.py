@@ -69,9 +69,9 @@ def continuation(
         wide = jax.tree.map(lambda x: np.broadcast_to(x, (cells,)) if np.ndim(x) == 0 else x, wide)
         state = jax.tree.map(lambda x: np.broadcast_to(x, (cells,)) if np.ndim(x) == 0 else x, state)
         layout = unknowns(wide)
-        there = (path, float(low), float(high), layout, attempts)
-        up, done_up = in_blocks(followed, (wide, state, np.ones(cells)), cells, *there)
-        down, done_down = in_blocks(followed, (wide, state, -np.ones(cells)), cells, *there)
+        limits = (float(low), float(high))
+        up, done_up = in_blocks(followed, (wide, state, np.ones(cells), limits), cells, path, layout, attempts)
+        down, done_down = in_blocks(followed, (wide, state, -np.ones(cells), limits), cells, path, layout, attempts)
         tracks = [joined(up, down, i) for i in range(cells)]
         length = max(t.p.size for t in tracks)
         table = lambda get, fill: np.stack([_padded(get(t), length, fill) for t in tracks], -1)
@@ -80,8 +80,8 @@ def continuation(
         du = [table(lambda t, k=k: t.du[k], np.nan) for k in range(len(layout))] + [table(lambda t: t.dp, np.nan)]
         rested = rest.status.reshape(-1) == Status.OK
         y = np.where(rested, np.stack([*u, p], 1), np.nan)
-        special = located(Curves(wide, *there[:-1]), sections(y, np.stack(du, 1), growing))
-        value, v, levels = in_blocks(described, (wide, u, p), cells, *there[:-1])
+        special = located(Curves(wide, path, limits, layout), sections(y, np.stack(du, 1), growing))
+        value, v, levels = in_blocks(described, (wide, u, p, limits), cells, path, layout)
     status = np.where(done_up & done_down, int(Status.OK), int(Status.NOT_FOUND))
     status = np.where(rested, status, int(Status.NO_STEADY_STATE)).astype(np.int32)
     put = lambda x: x.reshape((*x.shape[:-1], *shape))

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.setting import checked, flattened, healed, is_traced
@@ -75,7 +76,9 @@ def all_resting_states(
     flat, _, shape = flattened(jax.tree.map(lambda x: np.asarray(x, precision), membrane), None)
     cells = int(np.prod(shape))
     with jax.enable_x64(True):
-        found = in_blocks(_searched, (flat, np.zeros(cells, precision)), cells, float(low), float(high))
+        found = in_blocks(
+            _searched, (flat, np.zeros(cells, precision), (float(low), float(high))), cells, _points(low, high)
+        )
     found = jax.tree.map(lambda x: x.reshape((*x.shape[:-1], *shape)), found)
     return _result(found, finite)
 
@@ -84,7 +87,7 @@ def all_resting_states(
 def _differentiable(membrane: Membrane, low: float, high: float, dtype: Any) -> RestingStates:
     shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in jax.tree.leaves(membrane)))
     zero = jnp.zeros(shape, dtype)
-    found = jax.lax.stop_gradient(_searched((jax.lax.stop_gradient(membrane), zero), low, high))
+    found = jax.lax.stop_gradient(_searched((jax.lax.stop_gradient(membrane), zero, (low, high)), _points(low, high)))
     finite = functools.reduce(
         jnp.logical_and, [jnp.isfinite(x) for x in jax.tree.leaves(membrane)], jnp.ones(shape, bool)
     )
@@ -96,6 +99,10 @@ def _differentiable(membrane: Membrane, low: float, high: float, dtype: Any) -> 
     slope = jax.jvp(current, (v,), (jnp.ones_like(v),))[1]
     nan = lambda x: jnp.where(absent, jnp.nan, x)
     return _result(_Found(nan(v), nan(slope), found.stability, found.crossings), finite)
+
+
+def _points(low: float, high: float) -> int:
+    return int(np.ceil((high - low) / SPACING)) + 1
 
 
 def _result(found: _Found, finite: Any) -> RestingStates:
@@ -117,11 +124,11 @@ def _current(membrane: Membrane, zero: jax.Array) -> Current:
     return current
 
 
-def _searched(given: tuple[Membrane, jax.Array], low: float, high: float) -> _Found:
-    membrane, zero = given
+def _searched(given: tuple[Membrane, jax.Array, tuple[ArrayLike, ArrayLike]], points: int) -> _Found:
+    membrane, zero, (low, high) = given
     current = _current(membrane, zero)
     slope = lambda v: jax.jvp(current, (v,), (jnp.ones_like(v),))
-    left, right, count = _brackets(slope, zero, low, high)
+    left, right, count = _brackets(slope, jnp.linspace(low, high, points).astype(zero.dtype), zero)
     v = jax.lax.map(
         lambda x: jax.lax.cond(
             jnp.any(count > x[2]), functools.partial(_closed_in, current, slope), lambda a, _: jnp.full_like(a, jnp.nan),
@@ -145,14 +152,12 @@ def _searched(given: tuple[Membrane, jax.Array], low: float, high: float) -> _Fo
     return _Found(v, jnp.where(absent, jnp.nan, slopes), kinds, count)
 
 
-def _brackets(slope: Any, zero: jax.Array, low: float, high: float) -> tuple[list, list, jax.Array]:
+def _brackets(slope: Any, grid: jax.Array, zero: jax.Array) -> tuple[list, list, jax.Array]:
     """Left and right ends of up to five brackets, and how many crossings there are.
 
     Where the current comes nearer to zero and goes away again within a grid cell, its extremum is sought, and if that
     lies beyond zero it parts two brackets.
     """
-    points = int(np.ceil((high - low) / SPACING)) + 1
-    grid = jnp.linspace(low, high, points).astype(zero.dtype)
     full = lambda x: jnp.zeros_like(zero) + x
     at = lambda v: tuple(full(x) for x in slope(v))  # a shared voltage: gates are computed once for all cells
     none = [full(jnp.nan)] * SLOTS
@@ -175,7 +180,7 @@ def _brackets(slope: Any, zero: jax.Array, low: float, high: float) -> tuple[lis
 
     def look_closer(left: list, right: list, count: jax.Array) -> tuple:
         some = ~jnp.isnan(hidden)
-        a, b = jnp.where(some, hidden, low), jnp.where(some, hidden + (grid[1] - grid[0]), high)
+        a, b = jnp.where(some, hidden, grid[0]), jnp.where(some, hidden + (grid[1] - grid[0]), grid[-1])
         fa, sa = at(a)
 
         def halve(_: Any, ends: tuple) -> tuple:

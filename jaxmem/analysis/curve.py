@@ -14,6 +14,7 @@ import numpy as np
 from jaxmem.analysis.small_systems import jacobian, solve
 from jaxmem.analysis.stability import stability
 from jaxmem.analysis.unknowns import Unknowns, Vector, changes, point, start_from, start_of, unknowns
+from jaxmem.membrane.mechanism import Number
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import declared, replaced
 from jaxmem.membrane.state import State
@@ -22,6 +23,9 @@ SCALE_V, SCALE_AMOUNT, SCALE_STATE = 20.0, 0.5, 0.2  # what counts as one unit o
 FIRST, SHORTEST, LONGEST = 0.01, 1e-9, 0.08  # units of a step
 CORRECTIONS = 6  # Newton steps back to the curve
 CLOSE = 1e-10  # units, of the last of them
+
+
+Limits = tuple[Number, Number]  # of the parameter: numbers, so that another range needs no other program
 
 
 class _Walk(NamedTuple):
@@ -49,7 +53,9 @@ class Track(NamedTuple):
     growing: jax.Array
 
 
-def problem(membrane: Membrane, path: str, low: float, high: float, layout: Unknowns) -> tuple[Any, tuple[float, ...]]:
+def problem(
+    membrane: Membrane, path: str, low: Number, high: Number, layout: Unknowns
+) -> tuple[Any, tuple[float, ...]]:
     """d/dt of the unknowns as a function of scaled unknowns and a scaled parameter (the last), and the scales."""
     scale = (SCALE_V, *[SCALE_AMOUNT] * len(layout.followed), *[SCALE_STATE] * len(layout.states))
 
@@ -96,9 +102,9 @@ def tangent(matrix: list[list[jax.Array]], along: Vector) -> Vector:
 
 
 def followed(
-    given: tuple[Membrane, State, jax.Array], path: str, low: float, high: float, layout: Unknowns, attempts: int
+    given: tuple[Membrane, State, jax.Array, Limits], path: str, layout: Unknowns, attempts: int
 ) -> tuple[Track, jax.Array]:
-    membrane, state, direction = given
+    membrane, state, direction, (low, high) = given
     change, scale = problem(membrane, path, low, high, layout)
     full = unknowns(membrane, full=True)
     value = {p: x for p, x, _ in declared(membrane)}[path]
@@ -181,10 +187,10 @@ def joined(up: Track, down: Track, cell: int) -> Track:
 
 
 def described(
-    given: tuple[Membrane, Vector, jax.Array], path: str, low: float, high: float, layout: Unknowns
+    given: tuple[Membrane, Vector, jax.Array, Limits], path: str, layout: Unknowns
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Parameter, voltage and concentrations of points of curves."""
-    membrane, u, p = given
+    membrane, u, p, (low, high) = given
     _, scale = problem(membrane, path, low, high, layout)
     value = jnp.where(p == 1, high, low + (high - low) * p)  # both edges exactly
     here = replaced(membrane, {path: value})
