@@ -302,4 +302,13 @@ def settled_book(membrane: Membrane, layout: Unknowns, u: Vector, names: tuple[s
         if other in held and f"{name}.{other[1]}" not in names:
             book[name] = (held[other] - at_start(other)) / membrane.per_charge(*other)
         book[f"{name}.{side}"] = a - at_start((name, side)) - membrane.per_charge(name, side) * book[name]
+    baths = [k for k in names if k.endswith("|bath")]
+    for k in baths:  # what each pool got; what pools got from each other came by the first
+        book[k] = -book[k.removesuffix("|bath")]
+    if baths:
+        inverse = lambda k: jnp.asarray(membrane.inverse_depth(*pool_of(k.removesuffix("|bath"))))
+        weight = lambda k: jnp.where(
+            inverse(k) > 0, inverse(baths[0]) / jnp.where(inverse(k) > 0, inverse(k), 1.0), 0.0
+        )
+        book[baths[0]] = book[baths[0]] - sum(book[k] * weight(k) for k in names if "." in k)
     return book
