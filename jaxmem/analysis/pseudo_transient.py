@@ -51,13 +51,13 @@ def search(
     box: tuple[float, ...],
     start: Search,
     iterations: int | jax.Array,
-    stop_where_it_fires: bool,
+    fires: Callable[[Vector], jax.Array] | None = None,
 ) -> Search:
     """Go on with those cells that are still searching.
 
     ``change`` gives d/dt of the unknowns, ``valid`` whether a point is allowed (amounts above zero). No entry moves more
     than ``scale`` in a step, or leaves +-``box``. A cell has arrived when a whole Newton step hardly moves it. Where
-    ``stop_where_it_fires``, its search ends where the voltage by itself runs away.
+    ``fires`` says that voltage and gates by themselves run away, the search ends.
     """
     tolerance = TOLERANCE[str(start.u[0].dtype)]
 
@@ -76,16 +76,16 @@ def search(
         newton = s.h == NEWTON
         done = move & newton & (size < tolerance)
         lost = ~move & (s.h < SHORTEST_STEP)
-        fires = (matrix[0][0] > 0) & stop_where_it_fires
+        away = jnp.zeros_like(live) if fires is None else (matrix[0][0] > 0) | fires(s.u)
         gone = (hits > HITS) | (lost & finite)
         news = jnp.where(done, ARRIVED, jnp.where(gone, AWAY, jnp.where(lost, BROKEN, SEARCHING)))
-        news = jnp.where(fires, FIRES, news)
+        news = jnp.where(away, FIRES, news)
         factor = jnp.where(move, jnp.clip(AIM / size, 0.1, GROWTH), SHRINK)
         h = jnp.where(newton, jnp.where(move & (size < NEAR), NEWTON, SETTLED / 100), s.h * factor)
         h = jnp.where(move & (size < NEAR) & (h >= SETTLED), NEWTON, jnp.minimum(h, LONGEST_STEP))
         keep = lambda new, old: jnp.where(live, new, old)
         return Search(
-            tuple(jnp.where(move & live & ~fires, b, a) for a, b in zip(s.u, trial, strict=True)), keep(h, s.h),
+            tuple(jnp.where(move & live & ~away, b, a) for a, b in zip(s.u, trial, strict=True)), keep(h, s.h),
             keep(news, s.outcome).astype(jnp.int32), s.steps + live, hits,
             keep(jnp.any(jnp.stack([row[0] != 0 for row in matrix]), 0), s.moves),
         ), i + 1  # fmt: skip

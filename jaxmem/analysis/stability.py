@@ -17,6 +17,10 @@ import numpy as np
 
 LARGEST = 6  # of a block whose polynomial is trusted; larger ones need eigenvalues
 ROUNDS = 6  # of the decoupling
+STANDING = {
+    "float64": 1e-12,
+    "float32": 1e-7,
+}  # the slowest amount's rate over the fastest one's: below, it stands still
 DECOUPLED = 1e-6  # relative change in the last round
 ROUNDING = 1e3  # eps within which a remainder vanishes
 NOTHING = 1e-30  # in place of 0 in Routh's table
@@ -59,6 +63,16 @@ def _counts(block: jax.Array) -> tuple[jax.Array, jax.Array]:
     """How many eigenvalues grow (or stand still), and how many are real."""
     polynomial = _characteristic(block)
     return _growing_roots(polynomial), _real_roots(polynomial)
+
+
+def determined(matrix: jax.Array, slow: int) -> jax.Array:
+    """Whether no slow mode stands still: one that does belongs to a conservation law that nobody knew of."""
+    if not slow:
+        return jnp.ones(matrix.shape[2:], bool)
+    block = decoupled(matrix, slow)[0][1]
+    *_, before, last = _characteristic(block)
+    tiny = STANDING[str(matrix.dtype)]
+    return ~(jnp.abs(last) <= tiny * jnp.abs(before) * jnp.abs(block).sum((0, 1)))
 
 
 def decoupled(matrix: jax.Array, slow: int) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:

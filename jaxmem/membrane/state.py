@@ -29,7 +29,7 @@ class Status(enum.IntEnum):
             Status.EMPTY_POOL: "an amount fell below zero (a pump or current outran its ion)",
             Status.NO_STEP: "no step met the tolerance of the adaptive integrator (a jump it was not told of? see max_steps)",
             Status.NO_STEADY_STATE: "no steady state to start from (it fires by itself, or its ions run away)",
-            Status.NOT_FOUND: "the search for a steady state ran out of iterations (another start may help)",
+            Status.NOT_FOUND: "no steady state was found in the iterations allowed (another start may help), or none is determined",
         }[self]
 
 
