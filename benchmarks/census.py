@@ -244,11 +244,14 @@ def simulated(membrane: Any, rest: Any, picked: dict[str, np.ndarray]) -> dict[s
         mine = {"cells": int(which.size), "fire_from_start": int((begun.measures["spike_count"] > 0).sum())}
         if stratum.startswith("OK"):
             state = jax.tree.map(lambda x, which=which: x[which] if np.ndim(x) else x, rest.state)
-            leave = np.zeros(which.size, bool)
-            for push in (PUSH, -PUSH):
-                end = run(eqx.tree_at(lambda s: s.v, state, state.v + push))
-                leave |= (end.measures["spike_count"] > 0) | (np.abs(end.final_state.v - rest.v[which]) > PUSH)
-            mine |= {"leave_after_a_push": int(leave.sum()), "which_leave": [int(x) for x in which[leave][:20]]}
+            for size in (PUSH, NARROW):
+                leave = np.zeros(which.size, bool)
+                for push in (size, -size):
+                    end = run(eqx.tree_at(lambda s: s.v, state, state.v + push))
+                    leave |= (end.measures["spike_count"] > 0) | (
+                        np.abs(end.final_state.v - rest.v[which]) > 1.5 * size
+                    )
+                mine[f"leave_after_{size:g}_mV"] = [int(x) for x in which[leave]]
         found[stratum] = mine
     return found
 

@@ -313,7 +313,9 @@ def main() -> None:
         print(f"{name} ...", flush=True)
         results[name] = measure_dynamic(name, asked.cells, few, asked.rounds)
     print("gradient ...", flush=True)
-    results["gradient"] = measure_gradient(min(asked.cells, 10_000), min(asked.cells, 256), asked.rounds, asked.simulated)
+    results["gradient"] = measure_gradient(
+        min(asked.cells, 10_000), min(asked.cells, 256), asked.rounds, asked.simulated
+    )
     results["demands"] = judge(results)
     show(results)
     print(f"\nwritten: {harness.record('rests', results, folder=asked.output).name}")
