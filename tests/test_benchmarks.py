@@ -138,3 +138,57 @@ def test_the_c_limit_computes_the_same_population(harness, workloads, tmp_path):
         precision="float32",
     )
     assert run.measures["spike_count"].mean() == pytest.approx(spikes, rel=0.02)
+
+
+@pytest.fixture
+def on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("name", ["pump_leak", "pump_leak_ghk", "pumped_neuron"])
+def test_the_equations_written_out_are_those_of_the_membrane(on_path, name):
+    import math
+
+    import equations
+    import jax
+
+    import jaxmem as jm
+    from jaxmem.analysis.unknowns import point, unknowns
+
+    membrane = jm.presets.get(name).with_parameters({"pump.i_max": 3.0, "k.outside": 6.0})
+    mine = equations.one_cell(equations.parameters_of(membrane), 0)
+    with jax.enable_x64(True):
+        u = tuple(np.array([x]) for x in (-60.0, 0.3, -0.2))
+        there = membrane.derivative(point(membrane, unknowns(membrane), u))
+        here = point(membrane, unknowns(membrane), u)
+        env = membrane.environment(here.book)
+        amounts = [float(env.inside[ion][0]) for ion in equations.IONS]
+    currents = equations.pumped_currents(mine, math)(-60.0, *amounts)
+    assert currents == pytest.approx([float(there.book[ion][0]) for ion in equations.IONS], rel=1e-11)
+    assert equations.neutrality(mine)(-60.0, *amounts[:2]) == pytest.approx(amounts[2], rel=1e-11)
+
+
+@pytest.mark.slow
+def test_rests_are_timed_next_to_scipy_that_finds_the_same(on_path):
+    import rests
+
+    told = rests.measure_clamped(64, 8, 1)
+    assert told["from_scipy_mV"] < 1e-8
+    assert told["float32_from_float64_mV"] < 1e-3
+    assert told["times_scipy_per_core"]["float64"]["median"] > 0
+    p = rests.equations.parameters_of(rests.population("pump_leak", 4))
+    by_hand, by_differences = (rests.dynamic_by_scipy(p, 4, by_hand=x) for x in (True, False))
+    np.testing.assert_allclose(by_hand, by_differences, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_census_counts_and_finds_a_wrong_rest(on_path):
+    import census
+
+    told = census.count("pump_leak", 100, 8)
+    assert sum(told["status"].values()) == 100
+    assert told["ok_with_wrong_equations"] == []
+    assert told["verdicts"]["OK, at random"] == {"agrees": 2}
+    p = census.equations.one_cell(census.equations.parameters_of(census.population("pump_leak", 1)), 0)
+    inside = [p[f"{ion}.inside"] for ion in census.equations.IONS]
+    assert census.verdict(p, "OK", p["initial_v"], inside)[0].startswith("WRONG")
