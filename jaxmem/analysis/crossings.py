@@ -160,23 +160,43 @@ def _brackets(slope: Any, grid: jax.Array, zero: jax.Array) -> tuple[list, list,
     """
     full = lambda x: jnp.zeros_like(zero) + x
     at = lambda v: tuple(full(x) for x in slope(v))  # a shared voltage: gates are computed once for all cells
-    none = [full(jnp.nan)] * SLOTS
 
     def add(a: Any, b: Any, here: jax.Array, left: list, right: list, count: jax.Array) -> tuple:
         put = lambda x, slots: [jnp.where(here & (count == k), x, s) for k, s in enumerate(slots)]
         return put(a, left), put(b, right), count + here
 
-    def visit(carry: tuple, ends: tuple) -> tuple:
-        f, s, left, right, count, hidden = carry
-        a, b = ends
+    # where the crossings are, as indices of so many bits, several in a number: ten arrays of ends would not stay in cache
+    points = grid.size
+    bits = points.bit_length()
+    room = 31 // bits
+    words = -(-SLOTS // room)
+
+    def visit(carry: tuple, here: tuple) -> tuple:
+        f, s, places, count, hidden = carry
+        i, b = here
         g, t = at(b)
         change = (f > 0) != (g > 0)
-        left, right, count = add(a, b, change, left, right, count)
-        turns = ~change & (f * s < 0) & (g * t > 0)
-        return (g, t, left, right, count, jnp.where(turns & jnp.isnan(hidden), a, hidden)), None
+        mine = lambda w: change & (count >= w * room) & (count < min((w + 1) * room, SLOTS))
+        places = [jnp.where(mine(w), (x << bits) | i, x) for w, x in enumerate(places)]
+        # of a convex piece that crosses zero, both ends' tangents do so inside; twice that, for what is not convex
+        reach = lambda x, slope: jnp.abs(x) < 2 * (grid[1] - grid[0]) * jnp.abs(slope)
+        turns = ~change & (f * s < 0) & (g * t > 0) & reach(f, s) & reach(g, t)
+        return (g, t, places, count + change, jnp.where(turns & (hidden < 0), i, hidden)), None
 
-    start = (*at(grid[0]), none, none, jnp.zeros(zero.shape, jnp.int32), full(jnp.nan))
-    (_, _, left, right, count, hidden), _ = jax.lax.scan(visit, start, (grid[:-1], grid[1:]), unroll=2)
+    nought = jnp.zeros(zero.shape, jnp.int32)
+    start = (*at(grid[0]), [nought] * words, nought, nought - 1)
+    steps = (jnp.arange(points - 1, dtype=jnp.int32), grid[1:])
+    (_, _, places, count, first), _ = jax.lax.scan(visit, start, steps)
+    hidden = jnp.where(first < 0, jnp.nan, grid[jnp.maximum(first, 0)])
+
+    def ends(k: int) -> tuple[jax.Array, jax.Array]:
+        w = k // room
+        later = jnp.minimum(count, min((w + 1) * room, SLOTS)) - 1 - k
+        place = (places[w] >> (bits * jnp.maximum(later, 0))) & (2**bits - 1)
+        held = lambda x: jnp.where(count > k, grid[x], jnp.nan)
+        return held(place), held(jnp.minimum(place + 1, points - 1))
+
+    left, right = [list(x) for x in zip(*(ends(k) for k in range(SLOTS)), strict=True)]
 
     def look_closer(left: list, right: list, count: jax.Array) -> tuple:
         some = ~jnp.isnan(hidden)
@@ -207,7 +227,7 @@ def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Arra
 
     def newton(carry: tuple) -> tuple:
         a, b, x, last, _, i = carry
-        f, s = slope(x)
+        f, s = jax.lax.optimization_barrier(slope(x))
         same = (f > 0) == (fa > 0)
         a, b = jnp.where(same, x, a), jnp.where(same, b, x)
         y = x - f / s
@@ -225,7 +245,9 @@ def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Arra
 def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
     """:class:`Stability` of voltage and gates."""
     layout = clamped_unknowns(membrane, full=True)
-    wide, v = jax.tree.map(lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float)), (membrane, v))
+    wide, v = jax.tree.map(
+        lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float))), (membrane, v)
+    )
     env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
     names = dict.fromkeys(name for name, _ in layout.states)
     states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in names}

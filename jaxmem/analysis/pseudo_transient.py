@@ -20,6 +20,7 @@ FIRST_STEP, SHORTEST_STEP, SETTLED, LONGEST_STEP = 0.1, 1e-12, 1e9, 1e15  # ms o
 NEWTON = 1e25  # ms: a step so long that it is Newton's, but an entry that nothing moves stays where it is
 AIM, GROWTH, SHRINK = 0.9, 100.0, 0.1  # size of a step that is aimed at, and how fast the pseudo-time step changes
 NEAR = 1e-2  # size of a step, in units of the scale, from which on Newton's are taken
+CLOSE = 0.1  # the same of a start that is given
 HITS = 20  # times at the wall before a cell is given up
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}  # of the largest move in units of the scale
 SEARCHING, ARRIVED, AWAY, FIRES, BROKEN = 0, 1, 2, 3, 4
@@ -44,26 +45,59 @@ def begin(u: Vector) -> Search:
     return Search(u, jnp.full_like(v, FIRST_STEP), outcome, none, none, none > 0)
 
 
+class Task(NamedTuple):
+    """What is sought and how: ``change`` gives d/dt of the unknowns, ``valid`` whether a point is allowed (amounts above
+    zero); no entry moves more than ``scale`` in a step, or leaves +-``box``. Where ``fires`` says that voltage and gates by
+    themselves run away, a search ends."""
+
+    change: Callable[[Vector], Vector]
+    valid: Callable[[Vector], jax.Array]
+    scale: tuple[float, ...]
+    box: tuple[float, ...]
+    fires: Callable[[Vector], jax.Array] | None
+
+
+def warmed(
+    change: Callable[[Vector], Vector],
+    valid: Callable[[Vector], jax.Array],
+    scale: tuple[float, ...],
+    box: tuple[float, ...],
+    fires: Callable[[Vector], jax.Array] | None,
+    begun: Search,
+) -> Search:
+    """One Newton step from a start that is so close to an attractor that the step is short, and Newton's from there on.
+
+    The first five arguments are those of a :class:`Task`.
+    """
+    d, positive, matrix = jax.lax.optimization_barrier(correction(change, begun.u, NEWTON))
+    size = jnp.max(jnp.stack([jnp.abs(x) / most for x, most in zip(d, scale, strict=True)]), 0)
+    trial = tuple(a + b for a, b in zip(begun.u, d, strict=True))
+    close = (size < CLOSE) & positive & valid(trial) & (begun.outcome == SEARCHING)
+    if fires is not None:
+        close &= ~(matrix[0][0] > 0)
+    u = tuple(jnp.where(close, b, a) for a, b in zip(begun.u, trial, strict=True))
+    return begun._replace(u=u, h=jnp.where(close, NEWTON, begun.h), steps=begun.steps + 1)
+
+
 def search(
     change: Callable[[Vector], Vector],
     valid: Callable[[Vector], jax.Array],
     scale: tuple[float, ...],
     box: tuple[float, ...],
+    fires: Callable[[Vector], jax.Array] | None,
     start: Search,
-    iterations: int | jax.Array,
-    fires: Callable[[Vector], jax.Array] | None = None,
+    iterations: int,
 ) -> Search:
-    """Go on with those cells that are still searching.
+    """Go on with those cells that are still searching; the first five arguments are those of a :class:`Task`.
 
-    ``change`` gives d/dt of the unknowns, ``valid`` whether a point is allowed (amounts above zero). No entry moves more
-    than ``scale`` in a step, or leaves +-``box``. A cell has arrived when a whole Newton step hardly moves it. Where
-    ``fires`` says that voltage and gates by themselves run away, the search ends.
+    A cell has arrived when a whole Newton step hardly moves it.
     """
     tolerance = TOLERANCE[str(start.u[0].dtype)]
 
     def one(carry: tuple[Search, jax.Array]) -> tuple[Search, jax.Array]:
         s, i = carry
-        d, positive, matrix = correction(change, s.u, s.h)
+        # behind a barrier, or every entry of the carry would compute it again
+        d, positive, matrix = jax.lax.optimization_barrier(correction(change, s.u, s.h))
         live = s.outcome == SEARCHING
         size = jnp.max(jnp.stack([jnp.abs(x) / most for x, most in zip(d, scale, strict=True)]), 0)
         damped = 1 / jnp.maximum(size, 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxmem.analysis import pseudo_transient
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARCHING, Search
+from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARCHING, Search, Task
 from jaxmem.analysis.setting import checked, flattened, healed, is_traced
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.spectrum import Spectrum, spectrum
@@ -113,6 +113,10 @@ def resting_state(membrane: Membrane, *, initial: State | None = None, precision
 # ------------------------------------------------------------------ pure
 def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: Any) -> Search:
     """The search so many iterations further."""
+    return pseudo_transient.search(*_task(membrane, layout), found, iterations)
+
+
+def _task(membrane: Membrane, layout: Unknowns) -> Task:
     kinds = lambda v, amount, state: (v, *[amount] * len(layout.followed), *[state] * len(layout.states))
 
     def valid(u: Vector) -> jax.Array:
@@ -120,12 +124,12 @@ def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: A
         tied = [held[pool] > 0 for pool, terms in layout.tied if terms]
         return functools.reduce(jnp.logical_and, tied, jnp.ones(u[0].shape, bool))
 
-    change = functools.partial(changes, membrane, layout)
     excitable = bool(layout.eliminated)
-    scale = kinds(SCALE_V_EXCITABLE if excitable else SCALE_V, SCALE_AMOUNT, SCALE_STATE)
-    box = kinds(BOX_V, BOX_AMOUNT, BOX_STATE)
-    fires = functools.partial(_fires, membrane, layout) if excitable else None
-    return pseudo_transient.search(change, valid, scale, box, found, iterations, fires)
+    return Task(
+        functools.partial(changes, membrane, layout), valid,
+        kinds(SCALE_V_EXCITABLE if excitable else SCALE_V, SCALE_AMOUNT, SCALE_STATE), kinds(BOX_V, BOX_AMOUNT, BOX_STATE),
+        functools.partial(_fires, membrane, layout) if excitable else None,
+    )  # fmt: skip
 
 
 def _fires(membrane: Membrane, layout: Unknowns, u: Vector) -> jax.Array:
@@ -172,7 +176,7 @@ def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, acco
 
 def _wide(x: jax.Array) -> jax.Array:
     """In the widest precision there is: stability is a matter of small differences."""
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), float))
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
 
 
 def _rest(membrane: Membrane, report: _Report, state: State) -> RestingState:
@@ -209,7 +213,9 @@ def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) ->
         v = jnp.zeros_like(cells) + membrane.initial_v
         state = membrane.initial_state(v, dtype=cells.dtype)
     # one cell from a given state has no axis of its own
-    return pseudo_transient.begin(tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state)))
+    start = tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state))
+    begun = pseudo_transient.begin(start)
+    return begun if given[1] is None else pseudo_transient.warmed(*_task(membrane, layout), begun)
 
 
 def _continued(given: tuple[Membrane, Search, jax.Array], layout: Unknowns) -> Search:

@@ -9,7 +9,6 @@ Verrier's coefficients), Routh's table says whether all roots decay, Sturm's cha
 import enum
 import functools
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ STANDING = {
 DECOUPLED = 1e-6  # relative change in the last round
 ROUNDING = 1e3  # eps within which a remainder vanishes
 NOTHING = 1e-30  # in place of 0 in Routh's table
+ENOUGH = 1e-14  # the same, where all cells may stop
 
 
 class Stability(enum.IntEnum):
@@ -86,13 +86,17 @@ def decoupled(matrix: jax.Array, slow: int) -> tuple[tuple[jax.Array, jax.Array]
         return (a, e), jnp.ones(matrix.shape[2:], bool)
     inverse = _inverse(a)
 
-    def again(_: Any, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        ell, _ = carry
-        new = _product(inverse, b + _product(ell, e - _product(d, ell)))
-        return new, jnp.abs(new - ell).sum((0, 1))
+    size = lambda x: jnp.abs(x).sum((0, 1))
 
-    ell, change = jax.lax.fori_loop(0, ROUNDS, again, (_product(inverse, b), jnp.zeros_like(matrix[0, 0])))
-    apart = (change <= DECOUPLED * jnp.abs(ell).sum((0, 1))) & jnp.isfinite(change)
+    def again(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        ell, _, i = carry
+        new = _product(inverse, b + _product(ell, e - _product(d, ell)))
+        return new, size(new - ell), i + 1
+
+    going = lambda c: (c[2] < ROUNDS) & jnp.any(~(c[1] <= ENOUGH * size(c[0])))
+    start = (_product(inverse, b), jnp.full_like(matrix[0, 0], jnp.inf), jnp.zeros((), jnp.int32))
+    ell, change, _ = jax.lax.while_loop(going, again, start)
+    apart = (change <= DECOUPLED * size(ell)) & jnp.isfinite(change)
     return (a + _product(ell, d), e - _product(d, ell)), apart
 
 
@@ -103,18 +107,19 @@ def _product(a: jax.Array, b: jax.Array) -> jax.Array:
 def _inverse(a: jax.Array) -> jax.Array:
     """Of matrices (n, n, cells), by Gauss and Jordan with row pivoting."""
     n = a.shape[0]
-    column = jnp.arange(n).reshape((n, *[1] * (a.ndim - 2)))
-    row = column[:, None]
-    one = jnp.where(row == row.swapaxes(0, 1), jnp.ones_like(a), 0.0)
-
-    def eliminate(k: Any, work: jax.Array) -> jax.Array:
-        pivot = jnp.argmax(jnp.where(column >= k, jnp.abs(work[:, k]), -1.0), axis=0)
-        chosen = jnp.where(row == pivot, work, 0.0).sum(0)
-        work = jnp.where(row == pivot, work[k], work)
-        chosen = chosen / chosen[k]
-        return jnp.where(row == k, chosen, work - work[:, k][:, None] * chosen)
-
-    return jax.lax.fori_loop(0, n, eliminate, jnp.concatenate([a, one], 1))[:, n:]
+    one = jnp.eye(n, dtype=a.dtype).reshape((n, n, *[1] * (a.ndim - 2)))
+    work = jnp.concatenate([a, jnp.broadcast_to(one, a.shape)], 1)
+    for k in range(n):
+        rows = list(work)
+        for j in range(k + 1, n):  # bubble the largest pivot up
+            larger = jnp.abs(rows[j][k]) > jnp.abs(rows[k][k])
+            rows[k], rows[j] = jnp.where(larger, rows[j], rows[k]), jnp.where(larger, rows[k], rows[j])
+        chosen = rows[k] / rows[k][k]
+        # behind a barrier, or the columns still to come would compute it again
+        work = jax.lax.optimization_barrier(
+            jnp.stack([chosen if i == k else rows[i] - rows[i][k] * chosen for i in range(n)])
+        )
+    return work[:, n:]
 
 
 def _characteristic(matrix: jax.Array) -> list[jax.Array]:
