@@ -33,9 +33,9 @@ def in_blocks(function: Callable, tree: Any, cells: int, *static: Any) -> Any:
 
     def part(first: int) -> Any:
         size = min(width * blocks, cells - first)
-        pad = lambda x: np.pad(
-            x[..., first : first + size], [(0, 0)] * (x.ndim - 1) + [(0, width * blocks - size)], mode="edge"
-        )
+        more = width * blocks - size
+        part_of = lambda x: x[..., first : first + size]
+        pad = lambda x: np.pad(part_of(x), [(0, 0)] * (x.ndim - 1) + [(0, more)], mode="edge") if more else part_of(x)
         cut = lambda x: np.moveaxis(pad(x).reshape((*x.shape[:-1], blocks, width)), -2, 0)
         given = [cut(x) if m else x for x, m in zip(leaves, mine, strict=True)]
         count = np.int32(-(-size // width))

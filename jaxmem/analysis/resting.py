@@ -14,7 +14,7 @@ from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARC
 from jaxmem.analysis.setting import checked, flattened, healed, is_traced
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.spectrum import Spectrum, spectrum
-from jaxmem.analysis.stability import Stability, determined, stability
+from jaxmem.analysis.stability import Stability, determined, runs_away, stability
 from jaxmem.analysis.unknowns import (
     Unknowns,
     Vector,
@@ -30,7 +30,7 @@ from jaxmem.analysis.unknowns import (
 from jaxmem.membrane.mechanism import States
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
-from jaxmem.membrane.state import Accounts, Snapshot, State, Status
+from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status
 
 ROUNDS = (24, 48, 144, 600)  # iterations; cells that are through leave between rounds
 # largest move in one step: mV, of a logarithm, of an occupancy; smaller where a step could pass over a spike's threshold
@@ -143,7 +143,7 @@ def _fires(membrane: Membrane, layout: Unknowns, u: Vector) -> jax.Array:
         return (change[0], *change[amounts_end:])
 
     _, matrix = jacobian(fast, (whole[0], *whole[amounts_end:]))
-    return stability(jnp.stack([jnp.stack(row) for row in matrix]), 0)[1] > 0
+    return runs_away(_wide(jnp.stack([jnp.stack(row) for row in matrix])))  # in float32 its powers would be denormal
 
 
 def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, accounts: tuple[str, ...]) -> _Report:
@@ -207,15 +207,14 @@ def _differentiable(membrane: Membrane, initial: State | None, dtype: Any) -> Re
 
 
 # ------------------------------------------------------------------ concrete: in blocks, in rounds
-def _begun(given: tuple[Membrane, State | None, jax.Array], layout: Unknowns) -> Search:
-    membrane, state, cells = given
-    if state is None:
+def _begun(given: tuple[Membrane, Point | None, jax.Array], layout: Unknowns) -> Search:
+    membrane, here, cells = given
+    if here is None:
         v = jnp.zeros_like(cells) + membrane.initial_v
-        state = membrane.initial_state(v, dtype=cells.dtype)
-    # one cell from a given state has no axis of its own
-    start = tuple(jnp.zeros_like(cells) + x for x in start_of(membrane, layout, state))
-    begun = pseudo_transient.begin(start)
-    return begun if given[1] is None else pseudo_transient.warmed(*_task(membrane, layout), begun)
+        return pseudo_transient.begin(start_of(membrane, layout, membrane.initial_state(v, dtype=cells.dtype)))
+    # one cell from a given point has no axis of its own
+    start = tuple(jnp.zeros_like(cells) + x for x in start_from(membrane, layout, here))
+    return pseudo_transient.warmed(*_task(membrane, layout), pseudo_transient.begin(start))
 
 
 def _continued(given: tuple[Membrane, Search, jax.Array], layout: Unknowns) -> Search:
@@ -230,7 +229,8 @@ def _reported(given: tuple[Membrane, Search], layout: Unknowns, accounts: tuple[
 def _solved(membrane: Membrane, initial: State | None, dtype: np.dtype) -> RestingState:
     finite = checked(membrane)
     narrow = lambda x: np.asarray(x, dtype) if np.issubdtype(np.asarray(x).dtype, np.floating) else np.asarray(x)
-    flat, start, shape = flattened(*jax.tree.map(narrow, (membrane, initial)))
+    here = None if initial is None else Point(initial.v, initial.states, initial.book)
+    flat, start, shape = flattened(*jax.tree.map(narrow, (membrane, here)))
     layout, cells = unknowns(membrane), int(np.prod(shape))
     outline = jax.eval_shape(lambda m: m.initial_state(), flat) if initial is None else initial
     found = in_blocks(_begun, (flat, start, np.zeros(cells, dtype)), cells, layout)

@@ -65,6 +65,13 @@ def _counts(block: jax.Array) -> tuple[jax.Array, jax.Array]:
     return _growing_roots(polynomial), _real_roots(polynomial)
 
 
+def runs_away(matrix: jax.Array) -> jax.Array:
+    """Whether a mode grows, of Jacobians (n, n, cells) of voltage and states; False where n is too large to tell."""
+    if matrix.shape[0] > LARGEST:
+        return jnp.zeros(matrix.shape[2:], bool)
+    return _growing_roots(_characteristic(matrix)) > 0
+
+
 def determined(matrix: jax.Array, slow: int) -> jax.Array:
     """Whether no slow mode stands still: one that does belongs to a conservation law that nobody knew of."""
     if not slow:
