@@ -108,6 +108,7 @@ def test_ouabain_to_donnan_equilibrium_in_hours(preset):
     assert np.ptp(last, axis=0).max() < 0.5 and -11 < sim.traces["v"][-1, 0] < -9
 
 
+@pytest.mark.slow
 def test_neighbours_change_no_bit_and_samples_no_step():
     """Alone, among seven, in another block and with other samples: the same numbers."""
     g = np.linspace(100, 130, 70)
@@ -188,6 +189,7 @@ def test_events_strike_at_the_spike():
     assert 0 < since < 3 and ready == pytest.approx(1 - 0.4 * np.exp(-since / 300), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_what_it_refuses_and_where_it_gives_up():
     squid = jm.presets.hodgkin_huxley_1952()
     few = jm.Adaptive(1e-6, 1e-6, max_steps=20)

@@ -9,7 +9,7 @@ FIRING = {"hodgkin_huxley_1952": 10.0, "pumped_neuron": 2.85, "textbook_neuron":
           "wang_buzsaki_1996": 1.0, "hubel_dahlem_2014": 1.0}  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", jm.presets.names())
 def test_books_close_after_ten_seconds_of_firing(name: str, precision: str) -> None:
     cell = jm.presets.get(name).with_parameters({"capacitance": np.array([0.9, 1.0, 1.1])})

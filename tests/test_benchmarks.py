@@ -29,6 +29,7 @@ def workloads(monkeypatch):
     return workloads
 
 
+@pytest.mark.slow
 def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
     words = "--sizes 64 --unroll 8 --workloads W2 --precisions float32 --seconds 0.02 --minutes 5".split()
     environment = {**os.environ, "OUT": str(tmp_path), "PYTHONPATH": str(BENCHMARKS.parent)}

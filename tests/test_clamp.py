@@ -126,7 +126,7 @@ def test_pipette_and_seal_show_in_the_reading_alone() -> None:
     np.testing.assert_allclose(extra[3:], 0.05 * bare.traces["v"][3:] + 2.0, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_books_close_under_every_clamp(precision: str) -> None:
     cells = jm.presets.pumped_neuron().with_parameters({"initial_v": np.full(3, -65.0)})
     levels = np.array([-90.0, -30.0, 20.0])

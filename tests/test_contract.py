@@ -187,7 +187,10 @@ def test_books_close_after_ten_seconds(name, precision):
 
 
 # ---------------------------------------------------------------------- the order
-@pytest.mark.parametrize("name", probes.PROBES)
+LONG = ("calcium_shell", "energy_cell", "depleting_synapse")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in probes.PROBES])
 def test_second_order_to_the_exact_solution(name):
     """Every variable: v, states, concentrations, currents per mechanism and ion; from random gates, over 12 ms."""
     membrane = probes.swelling_cell(bath=0.8) if name == "swelling_cell" else probes.PROBES[name]()

@@ -501,6 +501,7 @@ def test_a_run_is_reproducible_and_a_cell_needs_no_company(load: Any) -> None:
         np.testing.assert_array_equal(one.traces[name], many.traces[name][:, :5])
 
 
+@pytest.mark.slow
 def test_cells_without_a_steady_state_are_counted_as_failed(load: Any) -> None:
     # a pump without a K+ leak fills the cell for ever
     text = PLAIN.replace('"lognormal", sd = 0.2', '"values", values = [0.05, 0.05, 0.05, 0, 0.06]')

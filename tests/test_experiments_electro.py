@@ -46,6 +46,7 @@ def ran(module: ModuleType, size: dict[str, Any]) -> tuple[jm.Findings, dict]:
 @pytest.mark.parametrize(
     ("name", "broken", "what"), [(name, *broken) for name, (_, how) in EXPERIMENTS.items() for broken in how]
 )
+@pytest.mark.slow
 def test_broken_physics_is_told(name: str, broken: dict[str, Any], what: str) -> None:
     findings, _ = ran(script(name), EXPERIMENTS[name][0] | broken)
     with pytest.raises(jm.FindingsError, match=what):

@@ -71,6 +71,7 @@ def test_a_broken_membrane_is_told(name: str, size: dict[str, Any], what: str) -
         ran(name, size)[2].check()
 
 
+@pytest.mark.slow
 def test_a_pump_that_moves_no_charge_leaves_no_voltage_to_ouabain() -> None:
     """The dose-response of the real pump is found; that of an electroneutral one is missed."""
     module = script("ouabain")

@@ -19,7 +19,7 @@ TEXTBOOK: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("bare_bilayer", {"channels": (0, 1, 63), "steps": 100}, {"lipid": 1e-4}, "time constants, lipid over"),
 ]
 NAMES = [name for name, *_ in TEXTBOOK]
-LONG = ("outside_is_finite", "pump_cycle", "two_ions")
+LONG = tuple(name for name in NAMES if name != "bare_bilayer")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_infinitely_many_channels_are_gates() -> None:
     assert errors[1] < 0.05 and errors[0] / errors[1] > 3.5
 
 
-@pytest.mark.parametrize("dt", [pytest.param(0.025, marks=pytest.mark.slow), 0.1])
+@pytest.mark.parametrize("dt", [pytest.param(dt, marks=pytest.mark.slow) for dt in (0.025, 0.1)])
 def test_variance_and_memory_are_those_of_independent_channels(dt: float) -> None:
     """At a held voltage: variance p(1 - p)/N, and for n^4 the covariance p4 ((p + (1 - p) exp(-t/tau))^4 - p4)/N."""
     v, cells = -40.0, 512
@@ -82,7 +82,7 @@ class Flicker(jm.Mechanism):
         return {"x": jm.Rates(0.1 + 0 * v, 0.3 + 0 * v, channels=self.channels, seed=3)}
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", [pytest.param(p, marks=pytest.mark.slow) for p in ("float32", "float64")])
 def test_draws_are_the_cell_s_own(precision: str) -> None:
     """Alone, among seven, after a cut anywhere: the same bits; other cells and seeds: other numbers."""
     cells = squid(True, 300)

@@ -162,6 +162,7 @@ def test_jaxmem_finds_the_physiological_rest() -> None:
         assert rest.concentrations[path] == pytest.approx(value, abs=2e-9)
 
 
+@pytest.mark.slow
 def test_no_physiological_rest_below_the_first_fold() -> None:
     """The minimal physiological pump rate."""
     pump = np.array([FOLDS[0][0] - 1e-3, 1.5])
@@ -186,6 +187,7 @@ def left_alone(precision: str) -> jm.Simulation:
     return jm.simulate(cells, 5e3, dt=0.05, precision=precision)
 
 
+@pytest.mark.slow
 def test_each_of_two_cells_goes_to_its_own_rest() -> None:
     """From where a simulation leaves them the solver finds both rests, all ions counted on the way."""
     run = left_alone("float64")
@@ -200,12 +202,14 @@ def test_each_of_two_cells_goes_to_its_own_rest() -> None:
         np.testing.assert_allclose(found, place, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_same_in_float32() -> None:
     run, wide = left_alone("float32"), left_alone("float64")
     np.testing.assert_allclose(run.final_state.v, wide.final_state.v, rtol=0, atol=2e-4)
     assert run.audit.worst_charge < 1e-4
 
 
+@pytest.mark.slow
 def test_a_spike_is_as_high_in_finer_steps() -> None:
     """Activation at once makes the rise steep: the docstring's 0.0125 ms. Peak by RK4 in steps of 0.003 ms: 40.99 mV."""
     cell, current = jm.presets.hubel_dahlem_2014(), jm.ConstantCurrent(1.5)

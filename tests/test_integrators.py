@@ -36,7 +36,9 @@ def everything() -> jm.Membrane:
 
 
 # ---------------------------------------------------------------------- order
-@pytest.mark.parametrize("name", ["staggered", "rush_larsen", pytest.param("rk4", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["staggered", *(pytest.param(n, marks=pytest.mark.slow) for n in ("rush_larsen", "rk4"))]
+)
 def test_order_with_moving_ions(name):
     membrane = small_cell()
     state = random_state(membrane, 3, seed=2)
@@ -100,7 +102,7 @@ def test_books_close_with_every_kind_of_pool(name, precision):
 
 
 # ---------------------------------------------------------------------- quarantine
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "adaptive")) for n in ALL])
 def test_a_bad_cell_harms_nobody(name):
     g = np.array([120.0, np.inf, 100.0])
     membrane = jm.presets.hodgkin_huxley_1952().with_parameters({"sodium.g": g})
@@ -119,7 +121,9 @@ def test_a_bad_cell_harms_nobody(name):
 
 
 # ---------------------------------------------------------------------- gradients
-@pytest.mark.parametrize("name", ["staggered", "rush_larsen", pytest.param("rk4", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["staggered", *(pytest.param(n, marks=pytest.mark.slow) for n in ("rush_larsen", "rk4"))]
+)
 def test_gradients_agree_with_differences(name):
     membrane = jm.presets.hodgkin_huxley_1952()
     state = random_state(membrane, 3, seed=4)
@@ -151,7 +155,7 @@ def test_a_continued_run_keeps_its_bits_at_odd_cuts(name):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("between", ["rk4", pytest.param("adaptive", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("between", [pytest.param(n, marks=pytest.mark.slow) for n in ("rk4", "adaptive")])
 def test_handing_over_keeps_second_order(between, monkeypatch):
     """From the default and back, both in the middle of a refresh interval of eight steps, with transfers between pools."""
     monkeypatch.setattr(host, "refresh_steps", lambda dt: 8)

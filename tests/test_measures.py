@@ -353,6 +353,7 @@ def test_the_electrode_s_current() -> None:
         np.testing.assert_allclose(run.measures[name], x, rtol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_what_a_spike_costs() -> None:
     """The same from the books of a run with and one without the stimulus: the sodium that came in more, over 3."""
     cell = jm.presets.pumped_neuron()

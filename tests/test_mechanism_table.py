@@ -69,6 +69,7 @@ def slow(module: str, *lines: str) -> str:
     return "\n".join(['preset = "pump_leak"', "[membrane.mechanisms.slow]", f'type = "{module}:Slow"', *lines]) + "\n"
 
 
+@pytest.mark.slow
 def test_a_channel_of_ones_own_is_like_any_other(load: Any, module: str, tmp_path: pathlib.Path) -> None:
     text = slow(module, 'g = "2 nS"', 'ion = "cl"', "power = 2", 'e = "-0.05 V"')
     text += '[membrane.parameters]\nslow.tau = "0.01 s"\n[population]\ncells = 3\n[population.vary]\n'

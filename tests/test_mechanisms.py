@@ -31,7 +31,7 @@ def test_no_mechanism_is_left_out():
 
 
 # ---------------------------------------------------------------------- slopes
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_slope_is_the_derivative_of_the_current(precision):
     assert_slopes(together(), precision)
 
@@ -118,7 +118,7 @@ def assert_finite(membrane: jm.Membrane, v: jax.Array, e_used: bool = True) -> N
     assert not int(by_v) and not any(int(x) for x in jax.tree.leaves(by_states))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_mechanisms_and_their_gradients_are_finite(precision):
     assert_finite(widened(together(), precision), sweep(precision))
 

@@ -294,6 +294,7 @@ def test_float32_keeps_concentrations_at_rest() -> None:
     assert runs[1].measures["concentration_change.na.inside"] > 0.5
 
 
+@pytest.mark.slow
 def test_float32_keeps_concentrations_when_firing() -> None:
     single, double = (at_50_hz(10e3, p) for p in ("float32", "float64"))
     assert (np.abs(double.measures["firing_rate"] - 50.0) < 10.0).all()

@@ -75,7 +75,7 @@ BALANCED = [n for n in jm.presets.names() if "pump" in jm.presets.get(n).mechani
 
 
 @pytest.mark.parametrize("name", BALANCED)
-@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_pumped_presets_stand_still_for_ten_minutes(name: str, precision: str) -> None:
     cell = jm.presets.get(name)
     run = jm.simulate(cell, 600e3, dt=5.0, precision=precision, measures=["concentration_change", "final_v", "atp"])

@@ -109,6 +109,7 @@ def test_its_turnover_is_that_of_the_printed_equations() -> None:
     assert 40 < 1 / cycle < 80  # per second, what is measured at 37 degC with much Na+ inside
 
 
+@pytest.mark.slow
 def test_a_run_keeps_pumps_and_pays_what_it_moves() -> None:
     """Occupancies keep their sum; Na+ moved is three times the ATP, but for cycles under way."""
     cell = membrane(jm.PumpCycle(), na_inside=np.array([10.0, 50.0]))

@@ -63,6 +63,7 @@ def written(folder: Path, *tables: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_bridge_of_a_file_stands_in_the_result(tmp_path: Path) -> None:
     target = tmp_path / "e.h5"
     path = written(tmp_path, STEP, RECORDED, BRIDGE)

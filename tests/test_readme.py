@@ -73,6 +73,7 @@ def test_it_works_from_python(beside: pathlib.Path) -> None:
     assert 0 < with_it < float(plain.measures["spike_count"])  # it adapts
 
 
+@pytest.mark.slow
 def test_it_works_from_an_experiment_file(beside: pathlib.Path) -> None:
     ((_, text),) = blocks(TUTORIAL, "toml")
     (beside / "adaptation.toml").write_text(text, encoding="utf-8")

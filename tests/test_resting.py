@@ -204,6 +204,7 @@ def neurons() -> jm.Membrane:
 MEASURES = ["final_v", "concentration_change", "spike_count"]  # of one program
 
 
+@pytest.mark.slow
 def test_resting_states_stand_still() -> None:
     cells = neurons()
     rest = jm.resting_state(cells)

@@ -112,6 +112,7 @@ def test_jit_and_vmap_find_what_the_blocks_find() -> None:
 
 
 # ---------------------------------------------------------------------- cells that found no rest
+@pytest.mark.slow
 def test_a_failed_cell_is_constant_to_a_shared_parameter() -> None:
     """Nothing flows in cell 1, cell 3 has a conductance that is NaN: the others' gradient is finite, and theirs alone."""
     cell = jm.presets.pump_leak()

@@ -6,6 +6,7 @@ import pytest
 import jaxmem as jm
 
 
+@pytest.mark.slow
 def test_squid_spikes_within_three_microseconds():
     """dt 0.1 and 0.05 ms; each last crossing of 0 mV before a window's end is a first spike of a run that begins later."""
     squid = jm.presets.hodgkin_huxley_1952()

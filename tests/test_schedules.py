@@ -274,6 +274,7 @@ def test_books_close_under_every_change(precision: str, allowed: float) -> None:
     assert sim.audit.worst_charge < allowed and sim.audit.worst_mass < allowed
 
 
+@pytest.mark.slow
 def test_gradient_by_a_dose() -> None:
     """d v(end)/d concentration, half, time of the wash and tau, through spikes' flanks, against float64 differences."""
     state = NEURON.initial_state()

@@ -233,6 +233,7 @@ def test_smooth_stimuli_keep_second_order() -> None:
         assert 1.8 < np.log2(abs((v[0] - v[1]) / (v[1] - v[2]))) < 2.3
 
 
+@pytest.mark.slow
 def test_gradient_through_a_ramp() -> None:
     membrane = jm.presets.pump_leak()
 
