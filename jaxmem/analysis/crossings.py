@@ -22,6 +22,7 @@ SPACING = 1.0  # mV between the voltages first looked at: twice that missed 6 of
 SLOTS = 5  # rests kept per cell
 HALVINGS = 60  # at most, of a bracket
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5}  # mV
+NEARLY = 0.1  # mV: the largest last step in the wider precision
 Current = Any
 
 
@@ -136,6 +137,11 @@ def _searched(given: tuple[Membrane, jax.Array, tuple[ArrayLike, ArrayLike]], po
         ),
         (jnp.stack(left), jnp.stack(right), jnp.arange(SLOTS)),
     )  # fmt: skip
+    if v.dtype != jnp.result_type(float):  # where the current is flat, the last digit of a narrow one is too much
+        fine = _current(*jax.tree.map(_wide, (membrane, zero)))
+        value, steepness = jax.jvp(fine, (_wide(v),), (jnp.ones_like(_wide(v)),))
+        move = (value / steepness).astype(v.dtype)
+        v = jnp.where(jnp.abs(move) < NEARLY, v - move, v)
     v = jnp.sort(v, axis=0)
     absent = jnp.isnan(v)
     safe = jnp.where(absent, 0.0, v)
@@ -242,12 +248,14 @@ def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Arra
     return jax.lax.while_loop(going, newton, (a, b, x, b - a, jnp.bool_(True), 0))[2]
 
 
+def _wide(x: jax.Array) -> jax.Array:
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
+
+
 def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
     """:class:`Stability` of voltage and gates."""
     layout = clamped_unknowns(membrane, full=True)
-    wide, v = jax.tree.map(
-        lambda x: jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float))), (membrane, v)
-    )
+    wide, v = jax.tree.map(_wide, (membrane, v))
     env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
     names = dict.fromkeys(name for name, _ in layout.states)
     states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in names}
