@@ -40,6 +40,7 @@ class SpikeTimes(jm.Measure):
 SpikeTimes.__module__ = "jaxmem.engine.measures"
 
 
+@pytest.mark.slow
 def test_squid_spike_times():
     """Two squids in one run, and the same measures that fixed steps answer."""
     squid = jm.presets.hodgkin_huxley_1952()

@@ -65,6 +65,7 @@ def test_a_cell_alone_and_further_starts(cells: jm.Membrane, found: jm.Attractor
     np.testing.assert_allclose(one.v, found.v[:2, 0], rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_starts_that_lead_to_one_rest_are_merged() -> None:
     """A single cell has no axis; its rest is that of resting_state."""
     cell = jm.presets.pump_leak()

@@ -37,6 +37,7 @@ def test_the_unmeasured_leak_and_pump_of_the_textbook() -> None:
     assert all(abs(i) < STILL for i in left(cell).values())
 
 
+@pytest.mark.slow
 def test_the_squid_is_balanced_by_its_leak_as_in_1952() -> None:
     """All clamped: one parameter, E_L, makes the total current zero; published as 10.613 mV from a rest of -65 mV."""
     axon = jm.presets.hodgkin_huxley_1952()

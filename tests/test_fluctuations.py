@@ -115,6 +115,7 @@ def test_a_patch_fires_by_itself_and_a_large_membrane_does_not() -> None:
     assert fired[0].mean() > 0.5 and fired[1].max() == 0
 
 
+@pytest.mark.slow
 def test_integrators_without_its_noise_refuse() -> None:
     with pytest.raises(ValueError, match=r"sodium has a number of channels.*Staggered"):
         jm.simulate(squid(True), 1.0, integrator=jm.RungeKutta4())

@@ -273,6 +273,7 @@ def test_more_spikes_than_asked_for() -> None:
 
 
 # ---------------------------------------------------------------------- on line as from a recording
+@pytest.mark.slow
 def test_the_same_on_line_as_from_the_trace() -> None:
     """Of a run whose steps do not begin at 0."""
     cell, amplitude = jm.presets.pumped_neuron(), np.array([0.0, 1.0, 3.0, 8.0])

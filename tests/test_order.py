@@ -129,6 +129,7 @@ def test_starting_gates_together_with_v_would_be_first_order() -> None:
     assert np.log2(differences[-2] / differences[-1]) < 1.5
 
 
+@pytest.mark.slow
 def test_a_change_of_dt_costs_no_order() -> None:
     """A run continued at another dt stays second order: the lag of the gates is part of the state."""
     membrane, ends = CASES["ohmic"], []

@@ -62,6 +62,7 @@ def test_the_channel_is_the_published_one(beside: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_it_works_from_python(beside: pathlib.Path) -> None:
     (code,) = [code for name, code in blocks(TUTORIAL, "python") if not name]
     namespace: dict[str, Any] = {}

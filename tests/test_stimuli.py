@@ -178,7 +178,7 @@ NOISES = {
 }
 
 
-@pytest.mark.parametrize("name", ["sum", *(pytest.param(n, marks=pytest.mark.slow) for n in NOISES if n != "sum")])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in NOISES])
 def test_noise_is_the_same_in_any_block_and_after_a_cut(name: str) -> None:
     cells = jm.presets.pumped_neuron().with_parameters({"k_leak.g": np.linspace(0.04, 0.06, 700)})
     how: dict[str, Any] = dict(stimulus=NOISES[name], precision="float32")
