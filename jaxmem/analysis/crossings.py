@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.setting import checked, flattened, healed, is_traced
+from jaxmem.analysis.setting import checked, flattened, healed, is_traced, widest
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.stability import Stability, stability
 from jaxmem.analysis.unknowns import changes, clamped_unknowns, structure_of
@@ -138,8 +138,8 @@ def _searched(given: tuple[Membrane, jax.Array, tuple[ArrayLike, ArrayLike]], po
         (jnp.stack(left), jnp.stack(right), jnp.arange(SLOTS)),
     )  # fmt: skip
     if v.dtype != jnp.result_type(float):  # where the current is flat, the last digit of a narrow one is too much
-        fine = _current(*jax.tree.map(_wide, (membrane, zero)))
-        value, steepness = jax.jvp(fine, (_wide(v),), (jnp.ones_like(_wide(v)),))
+        fine = _current(*jax.tree.map(widest, (membrane, zero)))
+        value, steepness = jax.jvp(fine, (widest(v),), (jnp.ones_like(widest(v)),))
         move = (value / steepness).astype(v.dtype)
         v = jnp.where(jnp.abs(move) < NEARLY, v - move, v)
     v = jnp.sort(v, axis=0)
@@ -248,14 +248,10 @@ def _closed_in(current: Any, slope: Any, a: jax.Array, b: jax.Array) -> jax.Arra
     return jax.lax.while_loop(going, newton, (a, b, x, b - a, jnp.bool_(True), 0))[2]
 
 
-def _wide(x: jax.Array) -> jax.Array:
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
-
-
 def _kind(membrane: Membrane, v: jax.Array) -> jax.Array:
     """:class:`Stability` of voltage and gates."""
     layout = clamped_unknowns(membrane, full=True)
-    wide, v = jax.tree.map(_wide, (membrane, v))
+    wide, v = jax.tree.map(widest, (membrane, v))
     env = wide.environment({k: jnp.zeros_like(v) for k in [*wide.species, "electrode"]})
     names = dict.fromkeys(name for name, _ in layout.states)
     states = {name: steady_states(wide.mechanisms[name].kinetics(v, {}, env)) for name in names}

@@ -57,18 +57,9 @@ class Task(NamedTuple):
     fires: Callable[[Vector], jax.Array] | None
 
 
-def warmed(
-    change: Callable[[Vector], Vector],
-    valid: Callable[[Vector], jax.Array],
-    scale: tuple[float, ...],
-    box: tuple[float, ...],
-    fires: Callable[[Vector], jax.Array] | None,
-    begun: Search,
-) -> Search:
-    """One Newton step from a start that is so close to an attractor that the step is short, and Newton's from there on.
-
-    The first five arguments are those of a :class:`Task`.
-    """
+def warmed(task: Task, begun: Search) -> Search:
+    """One Newton step from a start that is so close to an attractor that the step is short, and Newton's from there on."""
+    change, valid, scale, _, fires = task
     d, positive, matrix = jax.lax.optimization_barrier(correction(change, begun.u, NEWTON))
     size = jnp.max(jnp.stack([jnp.abs(x) / most for x, most in zip(d, scale, strict=True)]), 0)
     trial = tuple(a + b for a, b in zip(begun.u, d, strict=True))
@@ -79,19 +70,9 @@ def warmed(
     return begun._replace(u=u, h=jnp.where(close, NEWTON, begun.h), steps=begun.steps + 1)
 
 
-def search(
-    change: Callable[[Vector], Vector],
-    valid: Callable[[Vector], jax.Array],
-    scale: tuple[float, ...],
-    box: tuple[float, ...],
-    fires: Callable[[Vector], jax.Array] | None,
-    start: Search,
-    iterations: int,
-) -> Search:
-    """Go on with those cells that are still searching; the first five arguments are those of a :class:`Task`.
-
-    A cell has arrived when a whole Newton step hardly moves it.
-    """
+def search(task: Task, start: Search, iterations: int) -> Search:
+    """Go on with those cells that are still searching: one has arrived when a whole Newton step hardly moves it."""
+    change, valid, scale, box, fires = task
     tolerance = TOLERANCE[str(start.u[0].dtype)]
 
     def one(carry: tuple[Search, jax.Array]) -> tuple[Search, jax.Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxmem.analysis import pseudo_transient
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARCHING, Search, Task
-from jaxmem.analysis.setting import checked, flattened, healed, is_traced
+from jaxmem.analysis.setting import checked, flattened, healed, is_traced, widest
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.spectrum import Spectrum, spectrum
 from jaxmem.analysis.stability import Stability, determined, runs_away, stability
@@ -113,7 +113,7 @@ def resting_state(membrane: Membrane, *, initial: State | None = None, precision
 # ------------------------------------------------------------------ pure
 def _searched(membrane: Membrane, layout: Unknowns, found: Search, iterations: Any) -> Search:
     """The search so many iterations further."""
-    return pseudo_transient.search(*_task(membrane, layout), found, iterations)
+    return pseudo_transient.search(_task(membrane, layout), found, iterations)
 
 
 def _task(membrane: Membrane, layout: Unknowns) -> Task:
@@ -143,13 +143,13 @@ def _fires(membrane: Membrane, layout: Unknowns, u: Vector) -> jax.Array:
         return (change[0], *change[amounts_end:])
 
     _, matrix = jacobian(fast, (whole[0], *whole[amounts_end:]))
-    return runs_away(_wide(jnp.stack([jnp.stack(row) for row in matrix])))  # in float32 its powers would be denormal
+    return runs_away(widest(jnp.stack([jnp.stack(row) for row in matrix])))  # in float32 its powers would be denormal
 
 
 def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, accounts: tuple[str, ...]) -> _Report:
     here = point(membrane, layout, u)
     full = unknowns(membrane, full=True)
-    fixed, wide = jax.lax.optimization_barrier(jax.tree.map(_wide, jax.lax.stop_gradient((membrane, here))))
+    fixed, wide = jax.lax.optimization_barrier(jax.tree.map(widest, jax.lax.stop_gradient((membrane, here))))
     whole = start_from(fixed, full, wide)
     value, matrix = jacobian(functools.partial(changes, fixed, full), whole)
     last = (0, *range(1 + len(full.followed), len(whole)), *range(1, 1 + len(full.followed)))  # amounts last
@@ -172,11 +172,6 @@ def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, acco
     residual = imbalance(fixed, full, whole, value).astype(u[0].dtype)
     book = settled_book(membrane, layout, u, accounts)
     return _Report(u[0], here.states, book, concentrations, status.astype(jnp.int32), stable, residual, found.steps)
-
-
-def _wide(x: jax.Array) -> jax.Array:
-    """In the widest precision there is: stability is a matter of small differences."""
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
 
 
 def _rest(membrane: Membrane, report: _Report, state: State) -> RestingState:
@@ -214,7 +209,7 @@ def _begun(given: tuple[Membrane, Point | None, jax.Array], layout: Unknowns) ->
         return pseudo_transient.begin(start_of(membrane, layout, membrane.initial_state(v, dtype=cells.dtype)))
     # one cell from a given point has no axis of its own
     start = tuple(jnp.zeros_like(cells) + x for x in start_from(membrane, layout, here))
-    return pseudo_transient.warmed(*_task(membrane, layout), pseudo_transient.begin(start))
+    return pseudo_transient.warmed(_task(membrane, layout), pseudo_transient.begin(start))
 
 
 def _continued(given: tuple[Membrane, Search, jax.Array], layout: Unknowns) -> Search:

@@ -31,6 +31,11 @@ def widened(membrane: Membrane) -> Membrane:
     return map_declared(lambda _, x: np.asarray(x, np.float64), membrane)
 
 
+def widest(x: Any) -> jax.Array:
+    """In the widest precision there is: stability is a matter of small differences."""
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
+
+
 def is_traced(tree: Any) -> bool:
     return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
 

@@ -129,14 +129,12 @@ def unknowns(membrane: Membrane, full: bool = False) -> Unknowns:
     order = sorted(membrane.pools(), key=lambda p: (p[1] == "outside", p[0] == membrane.carrier, p[0]))
     followed: list[Pool] = []
     rows: list[list[Fraction]] = [_row(membrane, s, None)]
-    names: list[Pool | None] = [None]
     tied = []
     for pool in order:
         row = _row(membrane, s, pool)
         combination = _combination(rows, row)
         if combination is None:
             rows.append(row)
-            names.append(pool)
             followed.append(pool)
         else:
             tied.append((pool, tuple((i, float(c)) for i, c in enumerate(combination) if c)))
