@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmem.analysis.reach import out_of_reach
 from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import select
 from jaxmem.study import fit_cells, fit_free, fit_membrane, measured, membrane_table, toml_file
 from jaxmem.study.fit_cells import Aim, Cells
 from jaxmem.study.fit_membrane import AREA
@@ -73,6 +74,13 @@ class FitPlan:
     def cells(self) -> int | None:
         """How many cells are fitted; None where there is no table."""
         return None if self.table is None else len(self.kept)
+
+    def part(self, cells: np.ndarray) -> "FitPlan":
+        """The same fit of some of its cells (indices among those that are fitted)."""
+        if self.cells is None:
+            return self
+        aims = {name: aim.part(cells) for name, aim in self.aims.items()}
+        return dataclasses.replace(self, membrane=select(self.membrane, cells), kept=self.kept[cells], aims=aims)
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = ()) -> FitPlan:
