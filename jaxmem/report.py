@@ -155,10 +155,11 @@ def fits(found: "Fits", most: int = 12) -> RenderableType:
         met.add_row(t.told, f"{t.measured:,}", *off, f"{t.in_sd:.2g}" if np.isfinite(t.in_sd) else "-")
     came = _grid("parameter", "median", "5 to 95 %", "", "standard error", "identified", "at a bound", "over starts")
     for p in fit_summary.parameters(found):
-        wide = lambda x, p=p: "-" if x is None else f"×/÷ {np.exp(x):.3g}" if p.logarithmic else f"± {x:.3g}"
-        count = ["" if x is None else f"{x:,}" for x in (p.identified, p.at_bound)]
+        wide = lambda x, sign, p=p: "-" if x is None else f"{sign} {np.exp(x):.3g}" if p.logarithmic else f"± {x:.3g}"
+        counts = ["" if x is None else f"{x:,}" for x in (p.identified, p.at_bound)]
         middle = f"{number(p.low)} … {number(p.high)}" if n > 1 else ""
-        came.add_row(p.path, number(p.median), middle, pretty(p.unit), wide(p.error), *count, wide(p.over_starts))
+        sure = [wide(p.error, "×/÷"), *counts, wide(p.over_starts, "factor")]
+        came.add_row(p.path, number(p.median), middle, pretty(p.unit), *sure)
     parts += [Text(), met, Text(), came]
     if found.words:
         parts += [Text(), Text("What the targets say of the parameters", style="bold"), *map(Text, found.words)]

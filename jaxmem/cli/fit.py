@@ -11,12 +11,12 @@ import numpy as np
 from rich.markup import escape
 
 from jaxmem import report
+from jaxmem.analysis.fitting.quantities import unit_of
 from jaxmem.cli.errors import FAILED, UserError
 from jaxmem.cli.simulate import find_device, free
 from jaxmem.cli.terminal import Progress, console, duration, size
 from jaxmem.study.fit_run import run
 from jaxmem.study.fit_table import FitPlan, load
-from jaxmem.study.fit_tables import unit_of
 from jaxmem.study.fits import Fits, fits_of, save_fit
 from jaxmem.study.problems import Override
 from jaxmem.units import pretty
@@ -125,15 +125,14 @@ def _planned(plan: FitPlan, target: pathlib.Path) -> dict[str, str]:
     if plan.tied:
         told["tied"] = "; ".join(f"{path} = {ratio:.4g} {to}" for path, (to, ratio) in plan.tied.items())
     for name, aim in plan.aims.items():
+        lines = []
         for value, sd, at in zip(aim.value, aim.sd, aim.at, strict=True):
             there = np.isfinite(value)
+            size = f"{_range(value[there])} ± {_range(sd[there])} {pretty(unit_of(plan.membrane, aim.of))}"
             with_what = "".join(f", {path} {x:g}" for path, x in at.items())
-            told[f"target {name}"] = (
-                f"{told.get(f'target {name}', '')}{_range(value[there])} ± {_range(sd[there])} {pretty(unit_of(aim.of))} "
-                f"in {int(there.sum()):,} cell{'s' if there.sum() != 1 else ''}{with_what}\n"
-            )
+            lines.append(f"{size} in {int(there.sum()):,} cell{'s' if there.sum() != 1 else ''}{with_what}")
+        told[f"target {name}"] = "\n".join(lines)
     method = plan.method if isinstance(plan.method, str) else ", then ".join(plan.method)
-    told = {name: text.rstrip() for name, text in told.items()}
     starts = f"{plan.starts or 1:,} start{'s' if (plan.starts or 1) > 1 else ''}"
     trial = f"a trial of {len(some.kept)} cells ran at {report.many(1 / each)} fits/s"
     told["method"] = f"{method}, {starts} (seed {plan.seed}), {plan.precision}"

@@ -36,7 +36,7 @@ def fits(found: Fits, *, title: str | None = None) -> "Figure":
     targets = 1 if few else len(rows)
     pairs = list(found.pairs or itertools.combinations(found.free, 2))[:MOST_PAIRS]
     panels = ["done"] + (["residuals"] if few and rows else rows if not few else []) + pairs
-    columns = min(COLUMNS, max(2, len(panels)))
+    columns = COLUMNS if len(panels) not in (2, 4) else 2
     lines = -(-len(panels) // columns)
     figure = new_figure(6.6 if columns == 2 else 8.4, 0.5 + 2.55 * lines)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
@@ -57,35 +57,19 @@ def _done(ax: "Axes", found: Fits) -> str:
     status, steps = found["status"][:, found.fitted].ravel(), found["iterations"][:, found.fitted].ravel()
     most = max(int(steps.max()), 1)
     at = np.arange(most + 1)
-    ends = []
     for code in sorted(set(status.tolist())):
         mine = np.sort(steps[status == code])
         share = 100 * np.searchsorted(mine, at, side="right") / status.size
-        colour = STATUS_COLOURS.get(code, style.GREY)
-        ax.step(at, share, where="post", color=colour, linewidth=1.4)
-        ends.append((float(share[-1]), found.statuses[code][0].lower().replace("_", " "), colour))
+        told = f"{found.statuses[code][0].lower().replace('_', ' ')}, {number(share[-1], 3)} %"
+        ax.step(at, share, where="post", color=STATUS_COLOURS.get(code, style.GREY), linewidth=1.6, label=told)
     ax.set_ylim(0, 103)
     ax.set_xlim(0, most)
     ax.set_xlabel("steps of the search")
     ax.set_ylabel("fits that are done (%)")
     style.round_ticks(ax.xaxis, 5, whole=True)
-    for height, (share, name, colour) in zip(_apart([e[0] for e in ends]), ends, strict=True):
-        shown = f"{name} {number(100.0 if share > 99.95 else share, 3)} %"
-        look: Any = {"ha": "right", "va": "top", "fontsize": 8}
-        ax.text(0.98, height, shown, color=colour, transform=ax.transAxes, **look)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), handlelength=1.0, fontsize=8, labelspacing=0.2)
     good = int(np.sum(status == CONVERGED))
     return f"{good:,} of {status.size:,} fits meet their targets within three standard deviations. "
-
-
-def _apart(shares: list[float]) -> list[float]:
-    """Heights (of the axes) for names below the ends of their lines, none upon another."""
-    wanted = [max(0.12, s / 103 - 0.035) for s in shares]
-    order = np.argsort(wanted)[::-1]
-    heights, last = [0.0] * len(wanted), 2.0
-    for i in order:
-        last = heights[i] = min(wanted[i], last - 0.1)
-    low = min(heights, default=1.0)
-    return heights if low >= 0.1 else [h + 0.1 - low for h in heights]
 
 
 def _met(ax: "Axes", found: Fits, row: Any) -> None:
@@ -214,7 +198,7 @@ def _log(ax: "Axes") -> None:
 
 def _log_ticks(axis: Any) -> None:
     """Few ticks: at powers of ten over decades, at 1, 2, 5 within one or two."""
-    from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullLocator, ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
 
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low) if low > 0 else 1.0
@@ -224,9 +208,7 @@ def _log_ticks(axis: Any) -> None:
         axis.set_major_formatter(LogFormatterMathtext())
         return
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades > 1.1 else (1.0, 2.0, 5.0)))
-    plain = ScalarFormatter(useMathText=True)
-    plain.set_powerlimits((-3, 4))
-    axis.set_major_formatter(plain)
+    axis.set_major_formatter(FuncFormatter(lambda x, _: number(x, 3)))
 
 
 def _some(which: np.ndarray) -> np.ndarray:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmem import units
+from jaxmem.analysis.fitting.quantities import quantity, unit_of
 from jaxmem.electrochemistry import membrane_area
 from jaxmem.membrane.membrane import Membrane, out_of_range
 from jaxmem.membrane.parameters import declared, path_error
-from jaxmem.study.fit_tables import ColumnTable, SpreadColumn, TargetTable, percent, unit_of
+from jaxmem.study.fit_tables import ColumnTable, SpreadColumn, TargetTable, percent
 from jaxmem.study.measured import Rows
 from jaxmem.study.problems import Path, Problems
 
@@ -35,13 +36,17 @@ class Aim(NamedTuple):
 
 @dataclasses.dataclass
 class Cells:
-    """``count`` rows: ``given`` parameters by path, ``aims`` by name, ``extra`` numbers, why some are ``excluded``."""
+    """``count`` rows: ``given`` parameters by path, ``aims`` by name, ``extra`` numbers, why some are ``excluded``.
+
+    ``lacking``: what was not measured of a cell and is needed, by path.
+    """
 
     count: int
     given: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     aims: dict[str, Aim] = dataclasses.field(default_factory=dict)
     excluded: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+    lacking: dict[int, list[str]] = dataclasses.field(default_factory=dict)
 
     def exclude(self, which: np.ndarray, why: Callable[[int], str]) -> None:
         for i in map(int, np.flatnonzero(which)):
@@ -76,15 +81,15 @@ def read_cells(
                 cells.aims[key] = _together(parts)
     for key, raw in targets.items():
         where = ("fit", "targets", key)
-        entries = [problems.table(TargetTable, x, *place) for x, place in _entries(raw, where)]
-        given = [x for x in entries if x is not None]
-        if len(given) < len(entries):
+        asked = [problems.table(TargetTable, x, *place) for x, place in _entries(raw, where)]
+        goals = [x for x in asked if x is not None]
+        if len(goals) < len(asked):
             continue
         if key in cells.aims:
             problems.add(where, "is in [data.columns] too; give it once (another name says what it is with of = ...)")
             continue
         with problems.at(*where):
-            cells.aims[key] = _together([_wanted(key, x, membrane, cells.count) for x in given])
+            cells.aims[key] = _together([_wanted(key, x, membrane, cells.count) for x in goals])
     return cells
 
 
@@ -101,7 +106,7 @@ def _number(key: str, entries: list[ColumnTable], rows: Rows, membrane: Membrane
     unit = known[key].unit if key in known else {JUNCTION: "mV", **(AREA_FROM if derived else {})}.get(key)
     if unit is None:
         try:
-            unit_of(key)
+            quantity(membrane, key)
         except ValueError:
             raise path_error(key, [*known, JUNCTION]) from None
         hint = ' (or fix "geometry.area" = "derived", which uses it)' if key in AREA_FROM else ""
@@ -113,10 +118,11 @@ def _number(key: str, entries: list[ColumnTable], rows: Rows, membrane: Membrane
         cells.extra[key] = x
         return
     cells.given[key] = x
-    cells.exclude(np.isnan(x), lambda i: f"{key} was not measured")
-    for i in np.flatnonzero(np.isfinite(x)):
-        if said := out_of_range(x[i], known[key]):
-            cells.exclude(np.arange(x.size) == i, lambda i, said=said: f"{key} {said}")
+    for i in map(int, np.flatnonzero(np.isnan(x))):
+        cells.lacking.setdefault(i, []).append(key)
+    for i, one in enumerate(x):
+        if np.isfinite(one) and (said := out_of_range(one, known[key])):
+            cells.excluded.setdefault(i, []).append(f"{key} {said}")
 
 
 def _measured(key: str, entry: ColumnTable, rows: Rows, membrane: Membrane) -> Aim:
@@ -153,17 +159,14 @@ def _sd(written: Any, x: np.ndarray, unit: str) -> np.ndarray:
 
 def _checked(of: str, membrane: Membrane) -> str:
     """The unit of what is fitted, which this membrane must have."""
-    unit = unit_of(of)
-    name, _, field = of.rpartition(".")
-    if field in ("inside", "outside"):
-        if (name, field) not in membrane.pools():
-            living = ", ".join(f"{n}.{side}" for n, side in membrane.pools()) or "none"
-            raise ValueError(
-                f"{of} does not change in this membrane and cannot be fitted (dynamic are: {living}); without sd it is given"
-            )
-    elif field == "reversal_potential" and name not in membrane.species and name not in membrane.mechanisms:
-        raise path_error(name, [*membrane.species, *membrane.mechanisms], "ion or mechanism")
-    return unit
+    name, _, side = of.rpartition(".")
+    if side in ("inside", "outside") and name in membrane.species and (name, side) not in membrane.pools():
+        living = ", ".join(f"{n}.{side}" for n, side in membrane.pools()) or "none"
+        raise ValueError(
+            f"{of} does not change in this membrane and cannot be fitted (dynamic are: {living}); without sd it is given"
+        )
+    quantity(membrane, of)
+    return unit_of(membrane, of)
 
 
 def _at(raw: Mapping[str, Any], membrane: Membrane) -> dict[str, float]:
@@ -218,7 +221,8 @@ def derived_area(cells: Cells, capacitance: Any) -> np.ndarray:
                 f"a derived area needs the {what} of each cell, in [data.columns] or [fit.targets] (with sd it is fitted too)"
             )
         both[what] = x
-        cells.exclude(np.isnan(x), lambda i, what=what: f"{what} was not measured, which its area is derived from")
+        for i in map(int, np.flatnonzero(np.isnan(x))):
+            cells.lacking.setdefault(i, []).append(what)
         if aim is None:  # else it is said with all that is fitted
             cells.exclude(x <= 0, lambda i, x=x, what=what, unit=unit: f"{what} is {x[i]:.4g} {unit}, not above 0")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -227,11 +231,14 @@ def derived_area(cells: Cells, capacitance: Any) -> np.ndarray:
         )
 
 
-def check_numbers(cells: Cells) -> None:
-    """Exclude cells of which nothing was measured, or something that cannot be."""
+def check_numbers(cells: Cells, membrane: Membrane) -> None:
+    """Exclude cells of which something was not measured that is needed, or is what cannot be."""
+    for i, paths in cells.lacking.items():
+        listed = ", ".join(paths[:-1]) + " and " + paths[-1] if len(paths) > 1 else paths[0]
+        cells.excluded.setdefault(i, []).insert(0, f"{listed} {'were' if len(paths) > 1 else 'was'} not measured")
     for name, aim in cells.aims.items():
         if aim.of in AREA_FROM or aim.of.endswith((".inside", ".outside")):
-            unit = unit_of(aim.of)
+            unit = unit_of(membrane, aim.of)
             for x in aim.value:
                 cells.exclude(x <= 0, lambda i, x=x, name=name, unit=unit: f"{name} is {x[i]:.4g} {unit}, not above 0")
     nothing = np.all([np.isnan(a.value).all(0) for a in cells.aims.values()], axis=0)

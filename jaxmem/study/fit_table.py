@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmem.analysis.fitting.fit import MET
 from jaxmem.analysis.reach import out_of_reach
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import select
@@ -163,7 +164,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     problems.stop()
     assert whole is not None
     fit_cells.corrected(cells, recording.junction_potential, notes)
-    fit_cells.check_numbers(cells)
+    fit_cells.check_numbers(cells, membrane)
     names = ("cell",) if rows is None else rows.names
     people = _population(membrane, cells, area, rows is not None)
     bounds = {path: (float(x.low), float(x.high)) for path, x in free.items()}
@@ -209,8 +210,8 @@ def _unreachable(people: Membrane, cells: Cells, bounds: Mapping[str, tuple[floa
     for aim in list(cells.aims.values()):
         if aim.of != "resting_potential" or not kept.size:
             continue
-        for x, at in zip(aim.value, aim.at, strict=True):
-            told = out_of_reach(people.with_parameters(at), x[kept], bounds, tied)
+        for x, sd, at in zip(aim.value, aim.sd, aim.at, strict=True):
+            told = out_of_reach(people.with_parameters(at), x[kept], bounds, tied, within=MET * sd[kept])
             for i, why in told.items():
                 with_what = "".join(f" with {path} {value:g}" for path, value in at.items())
                 cells.excluded.setdefault(int(kept[i]), []).append(why.replace(" mV,", f" mV{with_what},", 1))

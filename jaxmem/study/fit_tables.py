@@ -172,27 +172,6 @@ SECTIONS: dict[str, type[Table]] = {
     "membrane": MembraneTable, "fit": FitTable, "data": DataTable, "recording": RecordingTable, "report": ReportTable,
 }  # fmt: skip
 
-# what can be measured of a cell besides a parameter, and its unit; "<species>.inside" and "<name>.reversal_potential" too
-MEASURED = {
-    "resting_potential": "mV", "input_resistance": "MOhm", "time_constant": "ms", "pump_shift": "mV",
-    "pump_current": "pA", "atp_per_second": "1/s",
-}  # fmt: skip
-
-
-def unit_of(what: str) -> str:
-    """The unit of a target. ValueError for a name that is none."""
-    if what in MEASURED:
-        return MEASURED[what]
-    name, _, field = what.rpartition(".")
-    if name and field in ("inside", "outside"):
-        return "mM"
-    if name and field == "reversal_potential":
-        return "mV"
-    raise ValueError(
-        f"{what!r} is nothing that can be fitted; there are {', '.join(MEASURED)}, na.inside and the like, and "
-        "k.reversal_potential and the like (another name of a target says what it is with of = ...)"
-    )
-
 
 def percent(text: Any) -> float | None:
     """The fraction that "5 %" is; None for what is no percentage."""

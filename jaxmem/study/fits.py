@@ -128,11 +128,9 @@ def fits_of(
                 f"standard error of {what}; inf: not identified",
             )
     for path, x in fit.common.items():
-        here = np.asarray(x, float).reshape(-1)
         dims: tuple[str, ...] = () if fit.starts is None else ("start",)
-        variables[f"{path}_common"] = Variable(
-            here if dims else here[0], dims, known[path][0], f"what cells have {path} around"
-        )
+        here = np.reshape(np.asarray(x, float), (-1,) if dims else ())
+        variables[f"{path}_common"] = Variable(here, dims, known[path][0], f"what cells have {path} around")
     rows = []
     for name, target in fit.targets.items():
         of = target.of or name
@@ -140,11 +138,16 @@ def fits_of(
         rows += _target(add, name, target, fit, cells, unit)
     add("rest_v", fit.rest.v, "mV", "resting potential of the fitted cell")
     for path, x in fit.rest.concentrations.items():
-        add(f"rest_{path}", x, "mM", f"concentration of {path.replace('.', ' ')} at rest of the fitted cell")
-    names = tuple(map(str, range(total))) if names is None else tuple(names)
+        add(
+            f"rest_{path}",
+            x,
+            unit_of(fit.membrane, path),
+            f"concentration of {path.replace('.', ' ')} at rest of the fitted cell",
+        )
+    called = tuple(map(str, range(total))) if names is None else tuple(names)
     why = dict(excluded or {})
     reasons = [why.get(i, "") for i in range(total)]
-    for name, texts, told in (("name", names, "name of the cell"), ("left_out", reasons, "why it was not fitted")):
+    for name, texts, told in (("name", called, "name of the cell"), ("left_out", reasons, "why it was not fitted")):
         variables[name] = Variable(np.array(texts, object), ("cell",), "1", told)
     free = {}
     for path, f in fit.free.items():
@@ -155,7 +158,7 @@ def fits_of(
     jacobian = jacobian if fit.starts is not None else jacobian[:, :, None]
     tied = {path: (to, _plain(ratio)) for path, (to, ratio) in fit.tied.items()}
     return Fits(
-        variables, names, why, free, tied, tuple(rows), words, statuses, jacobian, tuple((a, b) for a, b in pairs)
+        variables, called, why, free, tied, tuple(rows), words, statuses, jacobian, tuple((a, b) for a, b in pairs)
     )
 
 
