@@ -10,10 +10,11 @@ from scipy.special import ndtr, ndtri
 
 from jaxmem.analysis.fitting.free import Free
 from jaxmem.analysis.fitting.identifiability import Identifiability
+from jaxmem.analysis.fitting.rows import coordinates, residual_rows
 from jaxmem.analysis.fitting.wording import joined
 
 if TYPE_CHECKING:
-    from jaxmem.analysis.fitting.fit import Fit
+    from jaxmem.analysis.fitting.result import Fit
 
 ROUNDS = 20  # of rejection; what is left then goes on by Gibbs steps
 SWEEPS = 100  # of Gibbs steps along every eigenvector, from the fit: each sample is the end of a chain of its own
@@ -22,20 +23,22 @@ FLAT = 1e6  # a normal density this much wider than the chord of the bounds is u
 
 @dataclasses.dataclass(frozen=True)
 class Laplace:
-    """``p(x) ~ exp(-|r + J (x - x_fit)|^2 / 2)`` within the bounds, in coordinates x (ln(parameter) or the parameter).
+    """``p(x) ~ exp(-(x - x_fit)' F (x - x_fit) / 2 - s' (x - x_fit))`` within the bounds, in coordinates x (ln(parameter),
+    or the parameter).
 
-    For a fit inside its bounds this is the normal density N(x_fit, F^-1), F = J^T J, of targets and priors together,
+    For a fit inside its bounds this is the normal density N(x_fit, F^-1), F = J'J, of targets and priors together,
     uniform in the coordinates where there is no prior; at a bound the slope that presses against it is kept. Directions
     that nothing fixes are uniform between the bounds. It is an approximation: exact for targets linear in the
     coordinates, good where a standard error is a small part of an e-fold; a manifold of solutions that bends is drawn
     straight (:func:`jaxmem.analysis.fitting.manifold.solution_manifold` follows it).
 
-    ``found``: the :class:`Identifiability`; ``residuals`` (rows, *S); ``center`` (free, *S): coordinates of the fit.
+    ``found``: the :class:`Identifiability`; ``center`` (free, *S): coordinates of the fit; ``slope`` s (free, *S): J' r,
+    0 for a fit inside its bounds. What cells have in common is drawn in each cell by itself.
     """
 
     found: Identifiability
-    residuals: np.ndarray
     center: np.ndarray
+    slope: np.ndarray
 
     @property
     def free(self) -> Mapping[str, Free]:
@@ -83,8 +86,7 @@ class Laplace:
         known = self.found.known.reshape(-1)
         flat = lambda x: np.moveaxis(x, 0, -1).reshape(-1, n)[known] / units[known]
         center, low, high = flat(self.center), *map(flat, self.bounds)
-        matrix = self.found._scaled.reshape(-1, *self.found._scaled.shape[-2:])[known]
-        residuals = np.moveaxis(self.residuals, 0, -1).reshape(-1, self.residuals.shape[0])[known]
+        matrix = self.found.scaled.reshape(-1, *self.found.scaled.shape[-2:])[known]
         full = self.found.rank.reshape(-1)[known] == n
 
         # eigenvectors of F and the widths along them; what is not seen is flat whatever its rounding
@@ -93,7 +95,7 @@ class Laplace:
         )
         seen = np.arange(n) < self.found.rank.reshape(-1)[known][:, None]
         width = np.where(seen, 1.0 / np.where(seen, values, 1.0), np.inf)
-        slope = np.einsum("cri,cr->ci", matrix, np.nan_to_num(residuals))
+        slope = flat(self.slope) * units[known] ** 2
         offset = -np.einsum("cki,ci->ck", turned, slope) * np.where(seen, width, 0.0) ** 2  # of the peak from the fit
 
         cell = np.repeat(np.arange(len(center)), samples)  # one lane per draw
@@ -162,7 +164,12 @@ def _truncated(u: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def laplace(fit: "Fit") -> Laplace:
     """The Laplace posterior of every cell of a fit, see :class:`Laplace`."""
-    values = [f.coordinate(fit.parameters[path]) for path, f in fit.free.items()]
-    shape = fit.identifiability.shape
-    center = np.stack([np.broadcast_to(x, shape) for x in values])
-    return Laplace(fit.identifiability, fit.residuals, center)
+    found = fit.identifiability
+    edge = np.stack([np.broadcast_to(fit.at_bound[path], found.shape) for path in fit.free])
+    edge = np.concatenate([edge, np.zeros((len(found.free) - len(edge), *found.shape), bool)])
+    parts = residual_rows(fit)[:, None] * np.nan_to_num(found.jacobian)
+    targets = len(found.rows)
+    slope = parts.sum(0)
+    for j in found.common if found.shape else ():  # all cells press together; its prior counts once
+        slope[j] = parts[:targets, j].sum((0, -1))[..., None] + parts[targets:, j].sum(0)
+    return Laplace(found, coordinates(fit), np.where(edge, slope, 0.0))

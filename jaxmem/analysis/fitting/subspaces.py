@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,33 @@ def null_basis(unseen: np.ndarray) -> np.ndarray:
     """An orthonormal basis (k, n) of what one projector (n, n) projects on."""
     values, vectors = np.linalg.eigh(unseen)
     return vectors[:, values > 0.5].T
+
+
+def from_others(jacobian: np.ndarray, common: Sequence[int], targets: int) -> np.ndarray:
+    """What all other cells say of the coordinates that all have in common, as rows (*S, len(common), n) of each cell.
+
+    ``jacobian`` (*S, rows, n), the cells on the last axis of S, priors after the first ``targets`` rows. Of each cell that is
+    the part of its common columns at right angles to its own ones (the Schur complement of its information); a prior
+    of what is common is in the rows of every cell and counts once.
+    """
+    n, which = jacobian.shape[-1], list(common)
+    own = [i for i in range(n) if i not in common]
+    prior = (np.arange(jacobian.shape[-2]) >= targets) & ~(jacobian[..., own] != 0).any(-1)
+    told = np.where(prior[..., None], 0.0, jacobian)
+    length = np.linalg.norm(told[..., own], axis=-2, keepdims=True)
+    mine = told[..., own] / np.where(length > 0, length, 1.0)
+    left, values, _ = np.linalg.svd(mine, full_matrices=False)
+    left = np.where((values > 1e-12 * np.maximum(values[..., :1], 1e-300))[..., None, :], left, 0.0) if own else left
+    shared = told[..., which]
+    across = shared - left @ (np.swapaxes(left, -1, -2) @ shared)
+    across = np.where(np.abs(across) > 1e-12 * np.abs(shared).max(initial=0.0), across, 0.0)
+    each = np.swapaxes(across, -1, -2) @ across
+    others = each.sum(-3, keepdims=True) - each
+    values, vectors = np.linalg.eigh(others)
+    values = np.where(values > 1e-12 * each.sum(-3, keepdims=True).max((-2, -1))[..., None], values, 0.0)
+    rows = np.zeros((*jacobian.shape[:-2], len(which), n))
+    rows[..., which] = np.sqrt(values)[..., None] * np.swapaxes(vectors, -1, -2)
+    return rows
 
 
 class Direction(NamedTuple):

@@ -39,13 +39,13 @@ def told(found: "Identifiability") -> list[str]:
 def _cells(found: "Identifiability") -> tuple[np.ndarray, np.ndarray]:
     """(cells, rows, free) scaled derivatives and (cells, free, free) unseen projectors of the cells that are known."""
     n = len(found.free)
-    flat = found._scaled.reshape(-1, *found._scaled.shape[-2:])[found.known.reshape(-1)]
-    return flat, found._seen.unseen.reshape(-1, n, n)[found.known.reshape(-1)]
+    flat = found.scaled.reshape(-1, *found.scaled.shape[-2:])[found.known.reshape(-1)]
+    return flat, found.seen.unseen.reshape(-1, n, n)[found.known.reshape(-1)]
 
 
 def _idle(targets: "Identifiability") -> dict[str, int]:
     """How many cells have targets that a parameter does not change."""
-    alive = targets._seen.alive.reshape(-1, len(targets.free))[targets.known.reshape(-1)]
+    alive = targets.seen.alive.reshape(-1, len(targets.free))[targets.known.reshape(-1)]
     return dict(zip(targets.free, (~alive).sum(0).tolist(), strict=True))
 
 
