@@ -46,7 +46,11 @@ class Identifiability:
     pooled: int = 0
 
     def __post_init__(self) -> None:
-        if self.jacobian.ndim < 2 or self.jacobian.shape[1] != len(self.free) or len(self.rows) > self.jacobian.shape[0]:
+        if (
+            self.jacobian.ndim < 2
+            or self.jacobian.shape[1] != len(self.free)
+            or len(self.rows) > self.jacobian.shape[0]
+        ):
             raise ValueError(
                 f"a Jacobian of {len(self.rows)} rows of targets or more and {len(self.free)} parameters is expected; "
                 f"found shape {self.jacobian.shape}"

@@ -68,7 +68,10 @@ class Surface(NamedTuple):
             if there.all():
                 break
             across = at.slopes @ np.swapaxes(here.normals, -1, -2)
-            step = np.linalg.pinv(np.where(np.isfinite(across), across, 0.0), rcond=1e-10) @ -np.nan_to_num(at.values)[..., None]
+            step = (
+                np.linalg.pinv(np.where(np.isfinite(across), across, 0.0), rcond=1e-10)
+                @ -np.nan_to_num(at.values)[..., None]
+            )
             moved = np.einsum("lr,lrn->ln", step[..., 0], here.normals)
             moved = np.where(np.isfinite(moved), np.clip(moved, -1.0, 1.0), 0.0)
             z = np.where(there[:, None], z, z + moved)
@@ -78,9 +81,11 @@ class Surface(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A line walked: points (steps, lanes, n), NaN after its end; why it ended: "bound", "lost", "closed" or "long"."""
+    """A line walked: points (steps, lanes, n), NaN after its end, each with its guess (a tuple of (steps, ..., lanes)); why it
+    ended: "bound", "lost", "closed" or "long"."""
 
     points: np.ndarray
+    guess: Any
     ended: np.ndarray
 
 
@@ -94,7 +99,7 @@ def walk(surface: Surface, z: np.ndarray, guess: Any, sign: np.ndarray, step: fl
     way = here.tangents[:, 0] * sign[:, None]
     lead = np.argmax(np.abs(way), -1)[:, None]
     way = way * np.sign(np.take_along_axis(way, lead, -1)) * sign[:, None]
-    points, size = [z], np.full(len(z), step)
+    points, guesses, size = [z], [here.guess], np.full(len(z), step)
     ended = np.full(len(z), "", object)
     first, gone = z, np.zeros(len(z))
     while (ended == "").any() and len(points) <= most:
@@ -111,21 +116,25 @@ def walk(surface: Surface, z: np.ndarray, guess: Any, sign: np.ndarray, step: fl
         keep = lambda new, old, good=good: np.where(good.reshape(-1, *[1] * (np.ndim(new) - 1)), new, old)
         moved = np.linalg.norm(trial - here.z, axis=-1)
         gone = gone + np.where(good, moved, 0.0)
-        here = Frame(keep(trial, here.z), merged(good, turn.guess, here.guess), keep(turn.normals, here.normals), here.tangents)
+        here = Frame(
+            keep(trial, here.z), merged(good, turn.guess, here.guess), keep(turn.normals, here.normals), here.tangents
+        )
         way = keep(next_way, way)
         closed = good & (gone > 3 * step) & (np.linalg.norm(here.z - first, axis=-1) < step)
         ended[closed] = "closed"
         if good.any():
             points.append(np.where(good[:, None], here.z, np.nan))
+            guesses.append(here.guess)
     ended[ended == ""] = "long"
-    return Path(_packed(np.stack(points)), ended)
-
-
-def _packed(points: np.ndarray) -> np.ndarray:
-    """The same with what is NaN at the end of each lane."""
-    order = np.argsort(np.isnan(points[..., 0]), axis=0, kind="stable")
-    packed = np.take_along_axis(points, order[..., None], 0)
-    return packed[: int((~np.isnan(packed[..., 0])).any(-1).sum())]
+    every = np.stack(points)
+    order = np.argsort(np.isnan(every[..., 0]), axis=0, kind="stable")  # what is NaN at the end of each lane
+    packed = np.take_along_axis(every, order[..., None], 0)
+    count = int((~np.isnan(packed[..., 0])).any(-1).sum())
+    kept = None
+    if here.guess is not None:
+        lined = lambda x: order.reshape(len(x), *[1] * (x.ndim - 2), -1)
+        kept = tuple(np.take_along_axis(x, lined(x), 0)[:count] for x in map(np.stack, zip(*guesses, strict=True)))
+    return Path(packed[:count], kept, ended)
 
 
 def merged(good: np.ndarray, new: Any, old: Any) -> Any:
@@ -134,16 +143,24 @@ def merged(good: np.ndarray, new: Any, old: Any) -> Any:
 
 
 class Moves(NamedTuple):
-    """Where walkers are after some moves, the samples they left (kept, lanes, n), the share of moves accepted per group."""
+    """The samples that walkers left (kept, lanes, n) and what their values miss by (kept, lanes, rows); per group the share of
+    moves that were accepted and the step they were tuned to."""
 
-    here: Frame
     kept: np.ndarray
+    residual: np.ndarray
     accepted: np.ndarray
     step: np.ndarray
 
 
 def moves(
-    surface: Surface, here: Frame, rng: np.random.Generator, step: np.ndarray, groups: int, spread: int, count: int, every: int
+    surface: Surface,
+    here: Frame,
+    rng: np.random.Generator,
+    step: np.ndarray,
+    groups: int,
+    spread: int,
+    count: int,
+    every: int,
 ) -> Moves:
     """Random moves whose stationary density is uniform in the area of the surface (Zappa, Holmes-Cerfon & Goodman 2018,
     doi:10.1002/cpa.21783).
@@ -154,21 +171,25 @@ def moves(
     share that is accepted. After these, of every ``every`` moves one is kept, ``count`` in all.
     """
     kept, share, total = [], np.zeros(groups), 0
+    values, left = surface.function(here.z, here.guess).values, []
     for i in range(spread + count * every):
         size = np.tile(step, len(here.z) // groups)
-        there, moved = _moved(surface, here, rng, size)
+        there, moved, found = _moved(surface, here, rng, size)
         accepted = moved.reshape(-1, groups).mean(0)
         if i < spread:
             step = np.clip(step * np.exp((accepted - WANTED) * 2 / (1 + i / 10)), 1e-6, 1e3)
         else:
             share, total = share + accepted, total + 1
-        here = there
+        here, values = there, np.where(moved[:, None], found, values)
         if i >= spread and (i - spread) % every == every - 1:
             kept.append(here.z)
-    return Moves(here, np.stack(kept), share / max(total, 1), step)
+            left.append(values)
+    return Moves(np.stack(kept), np.stack(left), share / max(total, 1), step)
 
 
-def _moved(surface: Surface, here: Frame, rng: np.random.Generator, size: np.ndarray) -> tuple[Frame, np.ndarray]:
+def _moved(
+    surface: Surface, here: Frame, rng: np.random.Generator, size: np.ndarray
+) -> tuple[Frame, np.ndarray, np.ndarray]:
     k = here.tangents.shape[1]
     along = rng.standard_normal((len(here.z), k)) * size[:, None]
     threshold = np.log(rng.random(len(here.z)))
@@ -184,4 +205,4 @@ def _moved(surface: Surface, here: Frame, rng: np.random.Generator, size: np.nda
     return Frame(
         keep(trial, here.z), merged(good, new.guess, here.guess), keep(new.normals, here.normals),
         keep(new.tangents, here.tangents),
-    ), good  # fmt: skip
+    ), good, at.values  # fmt: skip

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import chdtri
 
-from jaxmem.analysis.fitting.rows import coordinates, extra_labels, residual_rows, row_labels, target_unit
 from jaxmem.analysis.fitting.result import FitStatus
+from jaxmem.analysis.fitting.rows import coordinates, extra_labels, residual_rows, row_labels, target_unit
 from jaxmem.analysis.fitting.subspaces import seen
 from jaxmem.analysis.fitting.wording import among, joined
 
@@ -100,7 +100,10 @@ def _miss(one: Members, labels: Sequence[tuple[str, str, str]], fit: "Fit", i: i
     number = lambda k, x: f"{x:.4g}{labels[k][2]}"
     still = [k for k in far if np.abs(matrix[k]).max() <= fit.identifiability.rounding]
     if still:
-        texts = [f"{labels[k][1]} is {number(k, one.values[k])} whatever the free parameters, not {number(k, one.goals[k])}" for k in still]
+        texts = [
+            f"{labels[k][1]} is {number(k, one.values[k])} whatever the free parameters, not {number(k, one.goals[k])}"
+            for k in still
+        ]
         return Miss(("still", *still), size, "; ".join(texts))
 
     outward = np.where(one.low, -1.0, 1.0)
@@ -108,7 +111,10 @@ def _miss(one: Members, labels: Sequence[tuple[str, str, str]], fit: "Fit", i: i
     presses = one.edge & (slope < -PRESSES * (np.abs(matrix).T @ np.abs(r)))
     nearer = [k for k in far if (r[k] * matrix[k] * outward)[presses].min(initial=0.0) < 0]
     if nearer:
-        texts = [f"{labels[k][1]}: {number(k, one.goals[k])} is out of reach within the bounds; the nearest is {number(k, one.values[k])}" for k in nearer]
+        texts = [
+            f"{labels[k][1]}: {number(k, one.goals[k])} is out of reach within the bounds; the nearest is "
+            f"{number(k, one.values[k])}" for k in nearer
+        ]  # fmt: skip
         at = np.flatnonzero(presses)
         where = joined([_bound_told(list(fit.free)[j], bool(one.low[j]), fit, i) for j in at])
         return Miss(("reach", *nearer, *at.tolist()), size, f"{'; '.join(texts)}, with {where}")

@@ -16,7 +16,8 @@ LOOKED_AT = 200  # cells, evenly spaced, in which ratios and products are looked
 SLOPPY = math.log(2.0)  # of a logarithm, or of the width of a linear parameter's bounds, within one standard deviation
 SLOPPY_WIDTH = 0.25
 SHOWN = 0.3  # of the largest part of a sloppy direction, the smallest that is told
-PARALLEL = 1e-4
+DUST = 5e-3  # of the largest exponent of a product, the smallest that is told
+PARALLEL = 1e-4  # angle between rows that say the same
 MOST_ROWS = 20  # above these, rows are samples of a trace and not compared in words
 
 
@@ -64,9 +65,10 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     alone = " alone" if len(set(_subjects(targets.rows))) == 1 else ""
     verb = "fix" if " and " in told_of else "fixes"
     if most == n:
-        one = "The parameter is" if n == 1 else f"All {n} parameters are"
-        sentence = f"{one} fixed by {told_of}{among(count, known)}; {_least_certain(targets)}."
-        return [sentence]
+        if n == 1:
+            return [f"{names[0]} is fixed by {told_of}{among(count, known)}, {_error(targets, names[0])}."]
+        every = "Both" if n == 2 else f"All {n}"
+        return [f"{every} parameters are fixed by {told_of}{among(count, known)}; {_least_certain(targets)}."]
 
     flat, unseen = _cells(targets)
     same = rank == most
@@ -78,11 +80,11 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     free = sparse_basis(some, typical, n - most, logarithmic, targets.rounding)
     fixed = sparse_basis(eye - some, eye - typical, most, logarithmic, targets.rounding)
     units = np.median(targets.units.reshape(n, -1), -1)
-    what = joined([combination(d, names, logarithmic) for d in fixed])
+    kept = joined([combination(d, names, logarithmic) for d in fixed])
     exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical cell)"
     rows = len(targets.rows)
     few = f"{counted(n, 'parameter')} for {counted(rows, 'target')}: " if rows < n else ""
-    sentences = [f"{few}{told_of}{alone} {verb} {most} of {n} directions{among(count, known)}: {what}{exponents}."]
+    sentences = [f"{few}{told_of}{alone} {verb} {most} of {n} directions{among(count, known)}: {kept}{exponents}."]
     moves = [movement(d, names, logarithmic, units) for d in free if not _is_idle(d, names, idle)]
     more = found.rank[found.known][same] - most
     by_prior = int(np.median(more)) if len(more) else 0
@@ -91,9 +93,9 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     elif by_prior:
         rest = f"{counted(by_prior, 'more direction')} {'is' if by_prior == 1 else 'are'} fixed by priors only"
         left = n - most - by_prior
-        kept = "" if not left else f", {left} by nothing"
+        nothing = "" if not left else f", {left} by nothing"
         sentences.append(
-            f"{rest}{kept}; without priors, free: {'; '.join(movement(d, names, logarithmic, units) for d in free)}."
+            f"{rest}{nothing}; without priors, free: {'; '.join(movement(d, names, logarithmic, units) for d in free)}."
         )
     if len(free) and (own := [p for p, x in targets.identified.items() if x[found.known].mean() > MOST]):
         spread = [f"{p}, {_error(targets, p)}" for p in own]
@@ -114,7 +116,7 @@ def _typical(flat: np.ndarray, rank: int) -> int:
 def _least_certain(found: "Identifiability") -> str:
     wide = {path: _spread(found, path) for path in found.free}
     path = max(wide, key=lambda p: wide[p])
-    return f"the least certain is {path}, {_error(found, path)}" if len(wide) > 1 else f"{path}, {_error(found, path)}"
+    return f"the least certain is {path}, {_error(found, path)}"
 
 
 def _spread(found: "Identifiability", path: str) -> float:
@@ -145,20 +147,21 @@ def _sloppy_told(found: "Identifiability") -> list[str]:
     matrix = flat[_typical(flat, most)]
     _, values, turned = np.linalg.svd(matrix, full_matrices=False)
     change = turned[most - 1] / values[most - 1]  # of scaled coordinates, within one standard deviation
-    names = list(found.free)
+    names, n = list(found.free), len(found.free)
     logarithmic = np.array([f.scale == "log" for f in found.free.values()])
     if not (np.abs(change) > np.where(logarithmic, SLOPPY, SLOPPY_WIDTH)).any():
         return []
     change = np.where(np.abs(change) > SHOWN * np.abs(change).max(), change, 0.0)
     change = change * np.sign(change[np.argmax(np.abs(change))])
-    units = np.median(found.units.reshape(len(names), -1), -1)
-    parts = [
-        (f"{names[i]} {'x' if change[i] > 0 else '÷'} {factor(abs(change[i]))}" if logarithmic[i]
-         else f"{names[i]} {change[i] * units[i]:+.3g}")
-        for i in np.flatnonzero(change)
-    ]  # fmt: skip
-    sd = "the targets and priors" if found.jacobian.shape[0] > len(found.rows) else "the targets"
-    return [f"Sloppy: {' with '.join(parts)} stays within one standard deviation of {sd} (a typical cell, linearly)."]
+    units = np.median(found.units.reshape(n, -1), -1)
+    widths = np.array([np.median(np.subtract(f.coordinate(f.high), f.coordinate(f.low))) for f in found.free.values()])
+    moved = change != 0
+    part = float((widths / units)[moved].min() / np.abs(change[moved]).max())  # of the change, what the bounds leave
+    what = "the targets and priors" if found.jacobian.shape[0] > len(found.rows) else "the targets"
+    step = change_told(change * min(part, 1.0), names, logarithmic, units)
+    if part < 1.0:
+        return [f"Sloppy: {step}, as far as bounds go, changes {what} by {part:.1g} sd (a typical cell, linearly)."]
+    return [f"Sloppy: {step} changes {what} by no more than one sd (a typical cell, linearly)."]
 
 
 # ------------------------------------------------------------------ rows
@@ -186,16 +189,15 @@ def _silent_rows(targets: "Identifiability", known: int) -> list[str]:
 # ------------------------------------------------------------------ phrases
 def combination(direction: Direction, names: Sequence[str], logarithmic: np.ndarray) -> str:
     """What is fixed when the sum of coordinates, weighted by this vector, is: ``the ratio k_leak.g : na_leak.g``."""
-    vector = direction.vector
-    parts = np.flatnonzero(vector)
+    vector, parts = _without_dust(direction)
     if len(parts) == 1:
-        return names[parts[0]]
+        return names[parts[0]] if _is_alone(direction) else f"nearly {names[parts[0]]}"
     if not logarithmic[parts].all():
         return f"a combination of {joined([names[i] for i in parts])}"
     above, below = [i for i in parts if vector[i] > 0], [i for i in parts if vector[i] < 0]
     if len(above) == len(below) == 1 and vector[above[0]] == -vector[below[0]]:
         return f"the ratio {names[above[0]]} : {names[below[0]]}"
-    power = lambda i: names[i] if abs(vector[i]) == 1 else f"{names[i]}^{abs(vector[i]):.2g}"
+    power = lambda i: names[i] if (x := f"{abs(vector[i]):.2g}") == "1" else f"{names[i]}^{x}"
     top = " · ".join(map(power, above)) or "1"
     bottom = " · ".join(map(power, below))
     return top if not below else f"{top} / {bottom}" if len(below) == 1 else f"{top} / ({bottom})"
@@ -203,31 +205,40 @@ def combination(direction: Direction, names: Sequence[str], logarithmic: np.ndar
 
 def movement(direction: Direction, names: Sequence[str], logarithmic: np.ndarray, units: np.ndarray) -> str:
     """Along a direction: ``k_leak.g and na_leak.g by the same factor``."""
-    vector = direction.vector
-    parts = np.flatnonzero(vector)
+    vector, parts = _without_dust(direction)
     if len(parts) == 1:
-        return names[parts[0]]
+        return names[parts[0]] if _is_alone(direction) else f"{names[parts[0]]}, nearly by itself"
     if direction.whole and logarithmic[parts].all():
         up, down = [names[i] for i in parts if vector[i] > 0], [names[i] for i in parts if vector[i] < 0]
         if np.ptp(np.abs(vector[parts])) == 0:
-            return (
-                f"{joined(up)} by the same factor"
-                if not down
-                else f"{joined(up)} up and {joined(down)} down by the same factor"
-            )
+            way = "" if not down else f" up and {joined(down)} down"
+            return f"{joined(up)}{way} by the same factor"
         return " with ".join(f"{names[i]} {'x' if vector[i] > 0 else '÷'} {2 ** abs(int(vector[i]))}" for i in parts)
-    small = (
-        math.log(1.1) / np.abs(vector[logarithmic & (vector != 0)]).max()
-        if (logarithmic & (vector != 0)).any()
-        else 0.01
-    )
-    step = vector * small
-    told_of = [
-        f"{names[i]} {'x' if step[i] > 0 else '÷'} {math.exp(abs(step[i])):.3f}" if logarithmic[i]
+    logs = np.abs(vector[logarithmic & (vector != 0)])
+    step = vector * (math.log(1.1) / logs.max() if logs.size else 0.01)
+    return f"{change_told(step, names, logarithmic, units)} (a typical cell)"
+
+
+def change_told(step: np.ndarray, names: Sequence[str], logarithmic: np.ndarray, units: np.ndarray) -> str:
+    """``k_leak.g x 1.10 with leak.e -0.95``; ``step`` in logarithms and widths of bounds, 0 where nothing is said."""
+    parts = [
+        f"{names[i]} {'x' if step[i] > 0 else '÷'} {factor(abs(step[i]))}" if logarithmic[i]
         else f"{names[i]} {step[i] * units[i]:+.3g}"
-        for i in parts
+        for i in np.flatnonzero(step)
     ]  # fmt: skip
-    return f"{' with '.join(told_of)} (a typical cell)"
+    return " with ".join(parts)
+
+
+def _without_dust(direction: Direction) -> tuple[np.ndarray, np.ndarray]:
+    """The vector without what is too small to be told, and where there is something."""
+    vector = direction.vector
+    if not direction.whole:
+        vector = np.where(np.abs(vector) < DUST * np.abs(vector).max(), 0.0, vector)
+    return vector, np.flatnonzero(vector)
+
+
+def _is_alone(direction: Direction) -> bool:
+    return np.count_nonzero(direction.vector) == 1
 
 
 def among(count: int, known: int) -> str:
@@ -244,20 +255,12 @@ def joined(parts: Sequence[str]) -> str:
 
 def factor(logarithm: float) -> str:
     """exp of it, with digits that tell it from 1: 1.08, 30, 1.0003."""
-    if not math.isfinite(logarithm) or logarithm > 700:
-        return "inf" if not math.isnan(logarithm) else "nan"
+    if math.isnan(logarithm) or logarithm > 700:
+        return "nan" if math.isnan(logarithm) else "inf"
     if logarithm < 0.02:
-        return (
-            f"1{math.expm1(logarithm) if logarithm < 1e-6 else 0:+.1g}"
-            if logarithm < 1e-6
-            else f"{math.exp(logarithm):.{_digits(logarithm)}f}"
-        )
+        return f"{math.exp(logarithm):.{min(1 - math.floor(math.log10(max(logarithm, 1e-12))), 9)}f}"
     value = math.exp(logarithm)
     return f"{value:.2f}" if value < 10 else f"{value:.3g}"
-
-
-def _digits(logarithm: float) -> int:
-    return 1 - math.floor(math.log10(logarithm))
 
 
 def _subjects(rows: Sequence[str]) -> list[str]:
