@@ -113,12 +113,12 @@ def fits_of(
     add("status", np.asarray(fit.status, np.int32), "1", "what became of the fit", **_codes(statuses))
     add("iterations", np.asarray(fit.iterations, np.int32), "1", "steps of the search")
     add("cost", fit.cost, "1", "sum of squares of residuals and priors")
-    found = getattr(fit, "identifiability", None)
+    found = fit.identifiability
     for path, x in fit.parameters.items():
         add(path, x, *known[path])
         if path in fit.at_bound:
             add(f"{path}_at_bound", np.asarray(fit.at_bound[path], np.int8), "1", f"whether {path} stands at a bound")
-        if found is not None and path in fit.free:
+        if path in fit.free:
             logarithmic = fit.free[path].scale == "log"
             unit, what = ("1", f"ln({path})") if logarithmic else (known[path][0], path)
             add(
@@ -153,7 +153,7 @@ def fits_of(
     for path, f in fit.free.items():
         free[path] = {"low": _plain(f.low), "high": _plain(f.high), "scale": f.scale, "unit": known[path][0]}
         free[path] |= {"shared": f.shared, "pooled": f.pooled}
-    words = () if found is None else tuple(found.words)
+    words = tuple(fit.best().identifiability.words)
     jacobian = put(np.asarray(fit.jacobian, float))
     jacobian = jacobian if fit.starts is not None else jacobian[:, :, None]
     tied = {path: (to, _plain(ratio)) for path, (to, ratio) in fit.tied.items()}
