@@ -95,8 +95,12 @@ class Problem:
 def taken(numbers: Numbers, index: np.ndarray) -> Numbers:
     """The chosen members."""
     take = lambda x: x[..., index] if np.ndim(x) else x
-    plain = {k: jax.tree.map(take, v) for k, v in numbers._asdict().items() if k not in ("membrane", "conditions", "trials")}
-    conditions = tuple(({p: take(x) for p, x in given.items()}, select(drugs, index)) for given, drugs in numbers.conditions)
+    plain = {
+        k: jax.tree.map(take, v) for k, v in numbers._asdict().items() if k not in ("membrane", "conditions", "trials")
+    }
+    conditions = tuple(
+        ({p: take(x) for p, x in given.items()}, select(drugs, index)) for given, drugs in numbers.conditions
+    )
     return Numbers(
         **plain, membrane=select(numbers.membrane, index), conditions=conditions, trials=select(numbers.trials, index)
     )
@@ -177,7 +181,9 @@ def _check_condition(name: str, condition: Condition, membrane: Membrane, known:
             raise ValueError(f"the condition of {name}: {path} {wrong}")
 
 
-def _cells(membrane: Membrane, free: Mapping[str, Free], targets: Mapping[str, Target], ties: Mapping[str, Any]) -> int | None:
+def _cells(
+    membrane: Membrane, free: Mapping[str, Free], targets: Mapping[str, Target], ties: Mapping[str, Any]
+) -> int | None:
     """How many cells there are: what has an axis of them says so."""
     lengths: dict[int, str] = {}
     say = lambda x, what: lengths.setdefault(int(np.shape(x)[-1]), what) if np.ndim(x) else None
@@ -212,11 +218,12 @@ def _rows(targets: Mapping[str, Target], cells: int | None) -> tuple:
     for name, t in targets.items():
         first, given = len(rows), t.conditions
         samples = None if t.during is None else t.during.samples(t.of or name)
-        shape = (*((len(given),) if t.listed else ()), *(() if samples is None else (samples,)), *(() if cells is None else (cells,)))
+        axes = {"conditions": len(given) if t.listed else None, "samples": samples, "cells": cells}
+        axes = {name: n for name, n in axes.items() if n is not None}
+        shape = tuple(axes.values())
         try:
             value, sd = (_spread(x, shape, cells is not None) for x in (t.value, t.sd))
         except ValueError:
-            axes = ["conditions"] * t.listed + ["samples"] * (samples is not None) + ["cells"] * (cells is not None)
             raise ValueError(
                 f"target {name}: its values have the shape {np.shape(t.value)} and sds {np.shape(t.sd)}; wanted is "
                 f"{shape} ({', '.join(axes) or 'one number'})"
