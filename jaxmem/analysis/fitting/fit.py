@@ -18,6 +18,7 @@ from jaxmem.analysis.fitting.problem import (
     Numbers,
     Problem,
     Tied,
+    Vector,
     fitted_membrane,
     in_conditions,
     problem,
@@ -26,7 +27,6 @@ from jaxmem.analysis.fitting.problem import (
 from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
 from jaxmem.analysis.fitting.result import Fit, FitStatus
 from jaxmem.analysis.fitting.starts import drawn
-from jaxmem.analysis.pseudo_transient import Vector
 from jaxmem.analysis.resting import RestingState, rest_at, resting_state
 from jaxmem.analysis.unknowns import start_from
 from jaxmem.membrane.membrane import Membrane
@@ -184,7 +184,7 @@ class Draws:
         y = []
         for i, path in enumerate((*layout.free, *(layout.free[i] for i in layout.pooled))):
             f = self.asked.free[path]
-            x = own[path]
+            x: Any = own[path]
             if i in layout.common and x.ndim:
                 x = np.median(x)
             with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,9 +12,8 @@ import optax
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector
 from jaxmem.analysis.fitting.residuals import evaluate, sum_of_squares, weighted, weighted_slopes
-from jaxmem.analysis.pseudo_transient import Vector
 
 LEARNING_RATE = 0.05  # in units of the logit of a parameter's place between its bounds
 INSIDE = 1e-6  # of the way between the bounds: where a start at a bound is moved to
@@ -129,7 +128,7 @@ def _one(
         ahead = tuple(x + sum(way[i] * d for way, d in zip(ways, moved, strict=True)) for i, x in enumerate(at.u))
         guess = tuple(keep(a, b) for a, b in zip(ahead, base[1], strict=True))
         return _Walk(
-            z, guess, *base, jax.tree.map(keep, memory, w.memory),
+            z, guess, base[0], base[1], jax.tree.map(keep, memory, w.memory),
             (put(place(w.z), w.best[0]), put(cost, best), jax.tree.map(put, at.u, w.best[2])),
             jnp.where(found, news, SEARCHING).astype(jnp.int32), w.steps + 1,
         )  # fmt: skip

@@ -10,9 +10,8 @@ import numpy as np
 
 from jaxmem.analysis.fitting import levenberg_marquardt as lm
 from jaxmem.analysis.fitting.method import FLAT, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector
 from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
-from jaxmem.analysis.pseudo_transient import Vector
 
 
 def fit_together(

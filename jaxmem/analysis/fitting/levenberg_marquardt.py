@@ -16,9 +16,8 @@ import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers, taken
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, taken
 from jaxmem.analysis.fitting.residuals import evaluate, weighted, weighted_slopes
-from jaxmem.analysis.pseudo_transient import Vector
 from jaxmem.analysis.small_systems import solve
 
 ROUNDS = (7, 4, 8, 20)  # iterations; members that are through leave between rounds, the last round takes the rest
@@ -143,11 +142,11 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
         guess = tuple(
             x + sum(way[i] * (t - z) for way, t, z in zip(ways, trial, y, strict=True)) for i, x in enumerate(u)
         )
-        news = Descent(
+        ahead = Descent(
             y, u, trial, guess, measured, slopes, ways, kept, largest, jnp.where(live, damping, s.damping), outcome,
             s.steps + live,
         )  # fmt: skip
-        return news, i + 1
+        return ahead, i + 1
 
     going = lambda c: (c[1] < iterations) & jnp.any(c[0].outcome == SEARCHING)
     return jax.lax.while_loop(going, one, (start, jnp.zeros((), jnp.int32)))[0]

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmem.analysis.fitting.problem import Layout, Numbers, fitted_membrane, in_conditions
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions
 from jaxmem.analysis.fitting.quantities import quantity
-from jaxmem.analysis.pseudo_transient import NEWTON, Vector, attached
+from jaxmem.analysis.pseudo_transient import NEWTON, attached
 from jaxmem.analysis.resting import SCALE_AMOUNT, SCALE_STATE, SCALE_V, rest_at
 from jaxmem.analysis.small_systems import Matrix, jacobian, solve
 from jaxmem.analysis.unknowns import changes
