@@ -107,7 +107,7 @@ def test_a_dry_run_says_what_would_be_fitted_and_writes_nothing(folder: pathlib.
         "4 rows, 2 can be fitted, 2 cannot be",
         "geometry.area",
         "levenberg_marquardt, 1 start",
-        "-84",
+        "± 1 mV in 2 cells",
         "about",
         "MΩ",
     ):
@@ -118,7 +118,7 @@ def test_a_dry_run_says_what_would_be_fitted_and_writes_nothing(folder: pathlib.
 def test_what_is_wrong_is_said_with_its_line(folder: pathlib.Path) -> None:
     (folder / "leaks.toml").write_text(FIT.replace('"1 mV"', '"1 ms"').replace("k_leak.g =", "k_leek.g ="))
     text = call("fit", "leaks.toml", status=2)
-    assert "2 problems" in text and "leaks.toml:17: data.columns.resting_potential" in text
+    assert "2 problems" in text and "leaks.toml:16: data.columns.resting_potential" in text
     assert "did you mean 'k_leak.g'" in text
     assert "there is no 'fits.starts'; did you mean 'fit.starts'?" in call(
         "fit", "leaks.toml", "--set", "fits.starts=3", status=2

@@ -137,10 +137,10 @@ def fits_of(
         unit = unit_of(fit.membrane, of) if isinstance(of, str) and target.during is None else "1"
         rows += _target(add, name, target, fit, cells, unit)
     add("rest_v", fit.rest.v, "mV", "resting potential of the fitted cell")
-    for path, x in fit.rest.concentrations.items():
+    for path, level in fit.rest.concentrations.items():
         add(
             f"rest_{path}",
-            x,
+            level,
             unit_of(fit.membrane, path),
             f"concentration of {path.replace('.', ' ')} at rest of the fitted cell",
         )
