@@ -106,7 +106,7 @@ def test_one_cell_and_several_conditions(tmp_path: pathlib.Path) -> None:
     fit.save(tmp_path / "one.h5")
     found = read_fits(tmp_path / "one.h5")
     assert [row.name for row in found.rows] == ["resting_potential_1", "resting_potential_2"]
-    assert found.rows[1].told == "resting potential at k.outside 20"
+    assert found.rows[1].told == "resting potential at k.outside 20 mM"
     np.testing.assert_allclose(found.best("na_leak.g"), [0.01], rtol=1e-6)
     assert found["fitted_resting_potential_2"].shape == (1, 1) and found.names == ("0",)
     figure = plots.fits(found)

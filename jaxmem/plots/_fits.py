@@ -19,7 +19,7 @@ LINES = 25  # cells whose degenerate direction is drawn
 MOST_ROWS, MOST_PAIRS, COLUMNS = 6, 6, 3
 FLAT = 1e-3  # of the largest singular value (targets in sd per logarithm): a direction that is not fixed
 STATUS_COLOURS = {0: style.GREEN, 1: style.ORANGE, 2: style.PURPLE, 3: style.VERMILION, 4: style.BLACK, 5: style.BLUE}
-COST_OF_ONE = 3  # cells; of fewer the residuals are drawn instead of measured against fitted
+FEW = 3  # cells; of fewer the residuals are drawn instead of measured against fitted
 
 
 @styled
@@ -32,7 +32,7 @@ def fits(found: Fits, *, title: str | None = None) -> "Figure":
     if not found.fitted.any():
         raise ValueError(f"none of the {len(found.names):,} cells was fitted")
     rows = list(found.rows)[:MOST_ROWS]
-    few = int(found.fitted.sum()) < COST_OF_ONE
+    few = int(found.fitted.sum()) < FEW
     targets = 1 if few else len(rows)
     pairs = list(found.pairs or itertools.combinations(found.free, 2))[:MOST_PAIRS]
     panels = ["done"] + (["residuals"] if few and rows else rows if not few else []) + pairs
@@ -140,6 +140,8 @@ def _pair(ax: "Axes", found: Fits, a: str, b: str) -> int:
             alpha=0.8,
             zorder=3,
         )
+    if int(found.fitted.sum()) < FEW:
+        _errors(ax, found, (a, b), scales)
     ax.set_xlabel(label(a, found.variables[a].unit))
     ax.set_ylabel(label(b, found.variables[b].unit))
     for values, scale, put in ((x[there], scales[0], ax.set_xlim), (y[there], scales[1], ax.set_ylim)):
@@ -147,6 +149,19 @@ def _pair(ax: "Axes", found: Fits, a: str, b: str) -> int:
     for axis, scale in ((ax.xaxis, scales[0]), (ax.yaxis, scales[1])):
         _log_ticks(axis) if scale == "log" else style.round_ticks(axis, 4)
     return drawn
+
+
+def _errors(ax: "Axes", found: Fits, paths: tuple[str, str], scales: list[str]) -> None:
+    """One standard error up and down of the best solution of each cell, where it has one."""
+    here = [found.best(p) for p in paths]
+    for i, (path, scale) in enumerate(zip(paths, scales, strict=True)):
+        if (name := f"{path}_standard_error") not in found:
+            continue
+        x, e = here[i], found.best(name)
+        e = np.where(e < np.log(100), e, np.nan) if scale == "log" else e
+        ends = (x * np.exp(-e), x * np.exp(e)) if scale == "log" else (x - e, x + e)
+        draw = ax.hlines if i == 0 else ax.vlines
+        draw(here[1 - i], *ends, color=style.BLACK, linewidth=0.9, zorder=2)
 
 
 def _directions(ax: "Axes", found: Fits, a: str, b: str, scales: list[str]) -> int:
@@ -224,8 +239,8 @@ def _caption(found: Fits, few: bool, pairs: bool, drawn: int) -> str:
     parts = [f"{left:,} of {n:,} cells could not be fitted."] if left else []
     parts.append("Band: one standard deviation." if few else "On the grey line the target is met exactly.")
     if pairs:
-        what = "every start of every cell" if found.starts > 1 else "every cell"
-        parts.append(f"Dots: the solution of {what}.")
+        what = ("every start" + " of every cell" * (not few)) if found.starts > 1 else "every cell"
+        parts.append(f"Dots: the solution of {what}{'; crosses: its standard errors' * few}.")
         if drawn:
             parts.append(
                 "Blue lines: what the targets do not fix; along them all are met alike (linearly, of some cells)."

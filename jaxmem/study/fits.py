@@ -14,6 +14,7 @@ from jaxmem.study.files import StoreError
 from jaxmem.study.hdf5 import Variable, opened
 from jaxmem.study.tree import encode
 from jaxmem.study.variables import store
+from jaxmem.units import pretty
 
 if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit
@@ -181,9 +182,15 @@ def _target(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, uni
     rows = []
     for i in range(len(values)):
         mine = name if len(values) == 1 else f"{name}_{i + 1}"
-        at = _condition(target.conditions[i]) if own and target.listed and len(target.conditions) == len(values) else ""
-        at = at or (_condition(target.conditions[0]) if not target.listed else "")
-        told = name.replace("_", " ") + (f" at {at}" if at else "") + ("" if at or len(values) == 1 else f" {i + 1}")
+        listed = target.listed and len(target.conditions) == len(values)
+        at = (
+            _condition(target.conditions[i] if listed else target.conditions[0], fit)
+            if listed or not target.listed
+            else ""
+        )
+        told = (
+            name.replace("_", " ") + (f" at {at}" if at else "") + ("" if listed or len(values) == 1 else f" {i + 1}")
+        )
         add(f"measured_{mine}", measured[i], unit, f"{told}, as measured", ("cell",))
         add(f"sd_{mine}", sd[i], unit, f"{told}, standard deviation of the measurement", ("cell",))
         add(f"fitted_{mine}", values[i], unit, f"{told}, at the fit")
@@ -192,10 +199,12 @@ def _target(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, uni
     return rows
 
 
-def _condition(at: Any) -> str:
+def _condition(at: Any, fit: "Fit") -> str:
     if not isinstance(at, Mapping):
         return str(getattr(at, "told", at))
-    return ", ".join(f"{path} {np.asarray(x, float):g}" for path, x in at.items() if np.ndim(x) == 0)
+    known = fit.membrane.parameters()
+    size = lambda path, x: f"{float(x):g} {pretty(known[path].unit)}".strip() if np.ndim(x) == 0 else "of each cell"
+    return ", ".join(f"{path} {size(path, x)}" for path, x in at.items())
 
 
 class _Places:
