@@ -100,7 +100,8 @@ def test_a_file_gives_back_what_was_saved(fit: jm.Fit, found: Fits, tmp_path: pa
 
 def test_one_cell_and_several_conditions(tmp_path: pathlib.Path) -> None:
     """Without a cell axis a file has one cell; each condition of a target is a number of its own."""
-    rest = lambda k: float(jm.resting_state(LEAKS.with_parameters({"k.outside": k})).v)
+    e_na = float(jm.electrochemistry.nernst(10.0, 145.0, 1, 37.0))
+    rest = lambda k: (0.01 * e_na + 0.05 * float(jm.electrochemistry.nernst(140.0, k, 1, 37.0))) / 0.06
     target = jm.Target([rest(5.0), rest(20.0)], 1.0, at=[{}, {"k.outside": 20.0}])
     fit = jm.fit(LEAKS, free={"na_leak.g": (1e-5, 1.0)}, targets={"resting_potential": target})
     fit.save(tmp_path / "one.h5")

@@ -52,8 +52,8 @@ def test_a_pump_reaches_below_the_lowest_reversal_potential() -> None:
     v = np.array([e_k - 2.0])
     assert 0 in out_of_reach(LEAKS, v, BOUNDS)
     assert out_of_reach(pumped, v, BOUNDS | {"pump.i_max": (0.01, 50.0)}) == {}
-    rest = jm.resting_state(pumped.with_parameters({"pump.i_max": 50.0, "na_leak.g": 0.001, "k_leak.g": 0.02}))
-    assert float(rest.v) < e_k - 2.0
+    weak = out_of_reach(pumped, v - 30, BOUNDS | {"pump.i_max": (0.01, 0.02)})
+    assert "below E_K" in weak[0]
 
 
 def test_each_cell_has_its_own_ions_and_ties_are_kept() -> None:

@@ -98,9 +98,10 @@ class RecordingTable(Table):
     outside to [recording.bath]. Without, inside stays as [membrane] says, and [recording.bath] replaces the outside.
 
     ``junction_potential`` is V_L, the potential of the bath against that of the pipette solution before the seal, when the
-    amplifier was zeroed: ``V_m = V_measured - V_L``, for whole-cell and sharp electrodes alike. About +14 mV for potassium
-    gluconate against saline. E. Neher (1992), Methods Enzymol 207:123, doi:10.1016/0076-6879(92)07008-C; P. H. Barry
-    (1994), J Neurosci Methods 51:107, doi:10.1016/0165-0270(94)90031-0.
+    amplifier was zeroed: ``V_m = V_measured - V_L``, for whole-cell and sharp electrodes alike (E. Neher (1992), Methods
+    Enzymol 207:123, doi:10.1016/0076-6879(92)07008-C; P. H. Barry (1994), J Neurosci Methods 51:107,
+    doi:10.1016/0165-0270(94)90031-0). It is positive for potassium gluconate against saline, whose anion is the slower
+    one. Who writes "-14 mV" for it gives what is to be added.
     """
 
     mode: Literal["whole-cell", "perforated", "sharp"] | None = None
