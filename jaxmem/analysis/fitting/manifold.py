@@ -240,9 +240,10 @@ class _Members:
     def _rests(self) -> Vector:
         """The unknowns at rest in every condition, sought from where the fit has the rest."""
         shape = (self.layout.conditions, self.size)
-        y = tuple(self.y)
+        y: Any = tuple(self.y)
+        like: Any = np.zeros(shape)
         with jax.enable_x64(True):
-            everywhere = in_conditions(fitted_membrane(self.layout, self.numbers, y), self.numbers, np.zeros(shape))
+            everywhere = in_conditions(fitted_membrane(self.layout, self.numbers, y), self.numbers, like)
         mine = lambda x: self.shape and np.shape(x)[max(np.ndim(x) - len(self.shape), 0) :] == self.shape
         flat = lambda x: (
             np.asarray(x, float).reshape(-1) if mine(x) and np.asarray(x).dtype.kind == "f" else np.asarray(x)
