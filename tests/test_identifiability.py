@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 
 import jaxmem as jm
-from jaxmem.analysis.fitting.fit import fit
-from jaxmem.analysis.fitting.free import Free
-from jaxmem.analysis.fitting.identifiability import Identifiability
-from jaxmem.analysis.fitting.target import Target
-from jaxmem.analysis.fitting.told import told
 
 E = np.array([-90.0, 60.0, -65.0])  # mV
 NAMES = ("k_leak.g", "na_leak.g", "cl_leak.g")
-BOUNDS = Free(1e-4, 1.0)
+BOUNDS = jm.Free(1e-4, 1.0)
 
 
-def leaks(targets: tuple[str, ...], g: np.ndarray, sd: dict[str, float] | None = None) -> Identifiability:
+def leaks(targets: tuple[str, ...], g: np.ndarray, sd: dict[str, float] | None = None) -> jm.Identifiability:
     """Leaks alone, conductances g (leaks, cells): v = sum(g e)/G and R = 1/G, differentiated by hand to ln g."""
     n = len(g)
     e, total = E[:n, None], g.sum(0)
@@ -28,7 +23,7 @@ def leaks(targets: tuple[str, ...], g: np.ndarray, sd: dict[str, float] | None =
         "conductance": g / total,
     }
     rows = np.stack([ways[t] / (sd or {}).get(t, 1.0) for t in targets])
-    return Identifiability(rows, dict.fromkeys(NAMES[:n], BOUNDS), targets)
+    return jm.Identifiability(rows, dict.fromkeys(NAMES[:n], BOUNDS), targets)
 
 
 def cells(n: int, count: int = 40) -> np.ndarray:
@@ -84,7 +79,7 @@ def test_a_rank_does_not_depend_on_units(sd: float) -> None:
     linear = dataclasses.replace(
         found,
         jacobian=found.jacobian * np.array([1.0, sd])[:, None],
-        free={"k_leak.g": BOUNDS, "leak.e": Free(-1 / sd, 1 / sd)},
+        free={"k_leak.g": BOUNDS, "leak.e": jm.Free(-1 / sd, 1 / sd)},
     )
     assert (linear.rank == 2).all()
     np.testing.assert_allclose(linear.standard_errors["leak.e"] * sd, found.standard_errors["na_leak.g"], rtol=1e-6)
@@ -110,16 +105,16 @@ def test_directions_of_three_leaks() -> None:
 def test_exact_products_of_powers_are_found() -> None:
     """A target of a^2 b / c fixes just this."""
     row = np.array([2.0, 1.0, -1.0])[None, :, None] * np.linspace(0.5, 4.0, 30)
-    found = Identifiability(row, {"a": BOUNDS, "b": BOUNDS, "c": BOUNDS}, ("y",))
+    found = jm.Identifiability(row, {"a": BOUNDS, "b": BOUNDS, "c": BOUNDS}, ("y",))
     assert "1 of 3 directions: a^2 · b / c (x/÷ " in found.words[0]
     assert found.words[1] == "Free: b and c by the same factor; a x 2 with c x 4."
-    ratio = Identifiability(np.array([[[1.0], [1.0]]]), {"a": BOUNDS, "b": BOUNDS}, ("y",))
+    ratio = jm.Identifiability(np.array([[[1.0], [1.0]]]), {"a": BOUNDS, "b": BOUNDS}, ("y",))
     assert "directions: a · b (" in ratio.words[0] and ratio.words[1] == "Free: a up and b down by the same factor."
 
 
 def test_a_parameter_that_does_nothing() -> None:
     found = leaks(BOTH, cells(2))
-    free = dict(found.free) | {"capacitance": Free(0.5, 2.0)}
+    free = dict(found.free) | {"capacitance": jm.Free(0.5, 2.0)}
     idle = dataclasses.replace(found, jacobian=np.concatenate([found.jacobian, np.zeros((2, 1, 40))], 1), free=free)
     assert idle.words[0] == "capacitance changes none of the targets."
     assert "fix 2 of 3 directions: k_leak.g (x/÷ " in idle.words[1] and not any(
@@ -182,7 +177,7 @@ def test_what_cells_have_in_common_is_as_from_one_large_matrix() -> None:
     count = 6
     rows = rng.normal(size=(3, 2, count))
     rows[2] = np.array([1 / 0.3, 0.0])[:, None]  # the prior of the shared one, once in all
-    found = Identifiability(rows, {"shared": Free(0.1, 10.0), "own": Free(0.1, 10.0)}, ("a", "b"), common=(0,))
+    found = jm.Identifiability(rows, {"shared": jm.Free(0.1, 10.0), "own": jm.Free(0.1, 10.0)}, ("a", "b"), common=(0,))
     whole = np.zeros((1 + count, 1 + count))
     whole[0, 0] = 1 / 0.3**2
     for c in range(count):
@@ -210,14 +205,14 @@ LEAKS = {"k_leak.g": (1e-4, 1.0), "na_leak.g": (1e-4, 1.0)}
 def alone():
     """One target, both leaks free, five cells: reached, reached, reached, below E_K, above E_Na."""
     aims = {"resting_potential": np.array([-80.0, -65.0, -50.0, -120.0, 90.0])}
-    return fit(membrane("k", "na"), free=LEAKS, targets=aims)
+    return jm.fit(membrane("k", "na"), free=LEAKS, targets=aims)
 
 
 def test_a_fit_says_what_is_out_of_reach(alone) -> None:
-    said = told(alone)
+    said = alone.words
     assert said[0] == (
-        "resting_potential: -120 mV is out of reach within the bounds; the nearest is -89.04 mV, with k_leak.g at its upper bound 1 "
-        "and na_leak.g at its lower bound 0.0001 (in 1 of 5 cells)."
+        "resting_potential: -120 mV is out of reach within the bounds; the nearest is -89.04 mV, with k_leak.g "
+        "at its upper bound 1 and na_leak.g at its lower bound 0.0001 (in 1 of 5 cells)."
     )
     assert (
         said[1].startswith("resting_potential: 90 mV is out of reach")
@@ -230,11 +225,11 @@ def test_a_fit_says_what_is_out_of_reach(alone) -> None:
 
 def test_a_fit_says_which_targets_contradict_each_other() -> None:
     """One leak free, the same voltage wanted in 5 and 10 mM K+; and a reversal potential that no leak moves."""
-    twice = Target([-65.0, -65.0], 1.0, at=[{"k.outside": 5.0}, {"k.outside": 10.0}])
+    twice = jm.Target([-65.0, -65.0], 1.0, at=[{"k.outside": 5.0}, {"k.outside": 10.0}])
     free = {"na_leak.g": (1e-4, 1.0)}
-    found = fit(membrane("k", "na"), free=free, targets={"resting_potential": twice})
+    found = jm.fit(membrane("k", "na"), free=free, targets={"resting_potential": twice})
     r = found.residuals["resting_potential"]
-    said = told(found)
+    said = found.words
     assert said[0] == (
         "resting_potential at k.outside = 5 mM and resting_potential at k.outside = 10 mM pull against each other: "
         f"missed by {r[0]:+.1f} and {r[1]:+.1f} sd."
@@ -252,9 +247,9 @@ def test_the_current_of_the_pump_is_no_target_at_a_full_steady_state() -> None:
 
     cell = jm.presets.pump_leak()
     free = {"na_leak.g": (1e-3, 0.1), "k_leak.g": (5e-3, 0.5)}
-    found = fit(cell, free=free, targets={"resting_potential": -72.0, "share": Target(2.5, 0.1, of=share)})
+    found = jm.fit(cell, free=free, targets={"resting_potential": -72.0, "share": jm.Target(2.5, 0.1, of=share)})
     assert found.values["share"] == pytest.approx(2.0, rel=1e-9)
-    said = told(found)
+    said = found.words
     assert said[0] == "share is 2 whatever the free parameters, not 2.5."
     assert "share is moved by no free parameter." in said
     assert np.abs(found.jacobian[1]).max() < 1e-7
@@ -270,8 +265,8 @@ def test_standard_errors_are_the_spread_of_fits_to_noisy_targets() -> None:
     v, r = float(rest.v), float(jm.input_resistance(truth, rest))
     sd = {"resting_potential": 0.5, "input_resistance": 0.01 * r}
     noisy = {"resting_potential": v, "input_resistance": r}
-    targets = {k: Target(x + sd[k] * rng.standard_normal(count), sd[k]) for k, x in noisy.items()}
-    fits = fit(truth, free=LEAKS, targets=targets)
-    one = fit(truth, free=LEAKS, targets={k: Target(x, sd[k]) for k, x in noisy.items()}).identifiability
+    targets = {k: jm.Target(x + sd[k] * rng.standard_normal(count), sd[k]) for k, x in noisy.items()}
+    fits = jm.fit(truth, free=LEAKS, targets=targets)
+    one = jm.fit(truth, free=LEAKS, targets={k: jm.Target(x, sd[k]) for k, x in noisy.items()}).identifiability
     spread = np.cov(np.log([fits.parameters[p] for p in LEAKS]))
     np.testing.assert_allclose(spread, one.covariance, rtol=0.12)  # a variance of 2000 draws is good to 3 %

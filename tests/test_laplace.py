@@ -4,23 +4,20 @@ import numpy as np
 import pytest
 
 import jaxmem as jm
-from jaxmem.analysis.fitting.fit import fit
-from jaxmem.analysis.fitting.free import Free
-from jaxmem.analysis.fitting.identifiability import Identifiability
-from jaxmem.analysis.fitting.laplace import Laplace, laplace
-from jaxmem.analysis.fitting.target import Target
 
 DRAWS = 10_000
 
 
 def posterior(
-    jacobian: np.ndarray, free: dict[str, Free], center: np.ndarray, slope: np.ndarray | None = None
-) -> Laplace:
+    jacobian: np.ndarray, free: dict[str, jm.Free], center: np.ndarray, slope: np.ndarray | None = None
+) -> jm.Laplace:
     rows = tuple(f"row {i}" for i in range(len(jacobian)))
-    return Laplace(Identifiability(jacobian, free, rows), center, np.zeros_like(center) if slope is None else slope)
+    return jm.Laplace(
+        jm.Identifiability(jacobian, free, rows), center, np.zeros_like(center) if slope is None else slope
+    )
 
 
-def grid(free: dict[str, Free], density, points: int = 401) -> tuple[np.ndarray, np.ndarray]:
+def grid(free: dict[str, jm.Free], density, points: int = 401) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of a density over a box of two coordinates, by the midpoint rule."""
     middle = lambda f: (
         (np.arange(points) + 0.5) / points * (f.coordinate(f.high) - f.coordinate(f.low)) + f.coordinate(f.low)
@@ -33,7 +30,7 @@ def grid(free: dict[str, Free], density, points: int = 401) -> tuple[np.ndarray,
     return mean, np.einsum("aij,bij,ij->ab", away, away, p)
 
 
-def moments(draws: dict[str, np.ndarray], free: dict[str, Free]) -> tuple[np.ndarray, np.ndarray]:
+def moments(draws: dict[str, np.ndarray], free: dict[str, jm.Free]) -> tuple[np.ndarray, np.ndarray]:
     x = np.stack([free[path].coordinate(d) for path, d in draws.items()])
     return x.mean(-1), np.cov(x)
 
@@ -42,7 +39,7 @@ def test_a_linear_normal_problem_in_closed_form() -> None:
     """Wide bounds: N(x, (J'J)^-1), of each cell its own; logarithmic parameters are drawn in the logarithm."""
     rng = np.random.default_rng(0)
     jacobian = rng.normal(size=(4, 3, 2)) * 5
-    free = {"a": Free(1e-9, 1e9), "b": Free(1e-9, 1e9), "leak.e": Free(-1e3, 1e3)}
+    free = {"a": jm.Free(1e-9, 1e9), "b": jm.Free(1e-9, 1e9), "leak.e": jm.Free(-1e3, 1e3)}
     center = np.array([[0.3, -1.0], [2.0, 0.0], [-60.0, -70.0]])
     found = posterior(jacobian, free, center)
     draws = found.sample(DRAWS, seed=1)
@@ -61,7 +58,7 @@ def test_a_linear_normal_problem_in_closed_form() -> None:
     assert not np.array_equal(found.sample(5, seed=2)["a"], found.sample(5, seed=3)["a"])
 
 
-BOX = {"a": Free(-0.5, 0.7), "b": Free(np.exp(-1.0), np.exp(1.0))}
+BOX = {"a": jm.Free(-0.5, 0.7), "b": jm.Free(np.exp(-1.0), np.exp(1.0))}
 
 
 @pytest.mark.parametrize("pull", [0.0, 6.0, 400.0])
@@ -81,7 +78,8 @@ def test_bounds_cut_the_density(pull: float) -> None:
     for path, f in BOX.items():
         assert draws[path].min() >= f.low * (1 - 1e-12 * np.sign(f.low)) and draws[path].max() <= f.high * (1 + 1e-12)
     mean, covariance = moments(draws, BOX)
-    expected, spread = grid(BOX, density, 3001 if pull > 100 else 401)
+    box = BOX | {"a": jm.Free(-0.5, -0.45)} if pull > 100 else BOX  # where all of it is
+    expected, spread = grid(box, density)
     scale = np.sqrt(np.diag(spread))
     np.testing.assert_allclose((mean - expected) / scale, 0, atol=0.04)
     np.testing.assert_allclose(covariance / np.outer(scale, scale), spread / np.outer(scale, scale), atol=0.05)
@@ -90,7 +88,7 @@ def test_bounds_cut_the_density(pull: float) -> None:
 def test_what_nothing_fixes_is_uniform_between_the_bounds() -> None:
     """v alone: the ratio is normal, the product free; what is drawn is the density over the box, by integrals."""
     jacobian = np.array([[6.0, -6.0]])
-    free = {"k_leak.g": Free(1e-3, 1.0), "na_leak.g": Free(1e-3, 0.1)}
+    free = {"k_leak.g": jm.Free(1e-3, 1.0), "na_leak.g": jm.Free(1e-3, 0.1)}
     center = np.log([0.05, 0.01])
     found = posterior(jacobian, free, center)
     assert np.isinf(np.diag(found.covariance)).all()
@@ -101,7 +99,9 @@ def test_what_nothing_fixes_is_uniform_between_the_bounds() -> None:
     scale = np.sqrt(np.diag(spread))
     np.testing.assert_allclose((mean - expected) / scale, 0, atol=0.04)
     np.testing.assert_allclose(covariance / np.outer(scale, scale), spread / np.outer(scale, scale), atol=0.05)
-    idle = posterior(np.array([[5.0, 0.0]]), {"a": Free(0.1, 10.0), "b": Free(-40.0, 60.0)}, np.array([0.0, -39.0]))
+    idle = posterior(
+        np.array([[5.0, 0.0]]), {"a": jm.Free(0.1, 10.0), "b": jm.Free(-40.0, 60.0)}, np.array([0.0, -39.0])
+    )
     b = np.sort(idle.sample(DRAWS, seed=3)["b"])
     np.testing.assert_allclose(
         b, np.linspace(-40.0, 60.0, DRAWS), atol=100 * 1.95 / DRAWS**0.5
@@ -140,8 +140,10 @@ def test_the_posterior_of_two_conductances_is_that_of_a_long_chain() -> None:
     jacobian = np.concatenate(
         [np.stack([g * (e - v) / g.sum(), -15.0 * g / g.sum() ** 2]) / sd[:, None], [[1 / spread, 0.0]]]
     )
-    found = Laplace(
-        Identifiability(jacobian, {"k": Free(1e-4, 1.0), "na": Free(1e-4, 1.0)}, ("v", "r")), truth, np.zeros(2)
+    found = jm.Laplace(
+        jm.Identifiability(jacobian, {"k": jm.Free(1e-4, 1.0), "na": jm.Free(1e-4, 1.0)}, ("v", "r")),
+        truth,
+        np.zeros(2),
     )
     mean, covariance = moments(found.sample(DRAWS), found.found.free)
     np.testing.assert_allclose(mean, chain.mean(0), atol=0.15 * chain.std(0).max())
@@ -156,9 +158,9 @@ def test_of_a_fit() -> None:
     cell = jm.Membrane(
         {f"{k}_leak": jm.Leak(g=0.05 if k == "k" else 0.01, ion=k) for k in species}, species, celsius=37.0
     )
-    free = {"k_leak.g": Free(1e-4, 1.0, prior=(0.05, 0.3)), "na_leak.g": (1e-4, 1.0)}
-    found = fit(cell, free=free, targets={"resting_potential": Target(np.array([-75.0, -65.0]), 1.0)})
-    after = laplace(found)
+    free = {"k_leak.g": jm.Free(1e-4, 1.0, prior=(0.05, 0.3)), "na_leak.g": (1e-4, 1.0)}
+    found = jm.fit(cell, free=free, targets={"resting_potential": jm.Target(np.array([-75.0, -65.0]), 1.0)})
+    after = jm.laplace(found)
     np.testing.assert_allclose(np.exp(after.mean["na_leak.g"]), found.parameters["na_leak.g"], rtol=1e-12)
     np.testing.assert_allclose(np.sqrt(after.covariance[0, 0]), 0.3, rtol=1e-6)
     draws = after.sample(4000)
