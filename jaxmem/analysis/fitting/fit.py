@@ -135,7 +135,7 @@ def _with_rests(
         news = in_blocks(_start, (part, tuple(x[left] for x in y), here), left.size, layout)
         resting[left] = (whole(rest.status) == Status.OK).all(0)
         if u is None:
-            u = news
+            u = tuple(np.array(x) for x in news)  # of JAX they cannot be written to
         else:
             for old, new in zip(u, news, strict=True):
                 old[:, left] = new
