@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from jaxmem.analysis.fitting.free import Free
 from jaxmem.analysis.fitting.identifiability import Identifiability
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit
 
 ROUNDS = 20  # of rejection; what is left then goes on by Gibbs steps
-SWEEPS = 100  # of Gibbs steps along every eigenvector, from the fit: each sample is the end of a chain of its own
-FLAT = 1e6  # a normal density this much wider than the chord of the bounds is uniform on it
+SWEEPS = 40  # of Gibbs steps along every eigenvector and every axis, from the fit: each draw is the end of a chain of its own
+FLAT = 1e-12  # change of the exponent over the chord of the bounds below which a density is uniform on it
+FAR = -6.0  # standard deviations beyond which logarithms of probabilities keep more digits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Laplace:
         width = np.where(seen, 1.0 / np.where(seen, values, 1.0), np.inf)
         slope = flat(self.slope) * units[known] ** 2
         offset = -np.einsum("cki,ci->ck", turned, slope) * np.where(seen, width, 0.0) ** 2  # of the peak from the fit
+        fisher = np.einsum("cki,ck,ckj->cij", turned, np.where(seen, values, 0.0) ** 2, turned)
 
         cell = np.repeat(np.arange(len(center)), samples)  # one lane per draw
         x = center[cell]
@@ -113,7 +115,7 @@ class Laplace:
             left = left[~good]
         rest = np.flatnonzero(~done)
         if rest.size:
-            x[rest] = _gibbs(rng, center, low, high, turned, width, offset, cell[rest])
+            x[rest] = _gibbs(rng, *(y[cell[rest]] for y in (center, low, high, turned, fisher, slope)))
 
         every = np.full((samples, len(known), n), np.nan)
         every[:, known] = np.moveaxis(x.reshape(-1, samples, n), 0, 1) * units[known]
@@ -123,23 +125,26 @@ class Laplace:
 
 def _gibbs(
     rng: np.random.Generator, center: np.ndarray, low: np.ndarray, high: np.ndarray, turned: np.ndarray,
-    width: np.ndarray, offset: np.ndarray, cell: np.ndarray,
+    fisher: np.ndarray, slope: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Chains, one per entry of ``cell``, from the fit; x (chains, n) after SWEEPS sweeps."""
-    base, below, above = center[cell], low[cell], high[cell]
-    x = np.clip(base, below, above)
+    """The ends (chains, n) of chains from the centers. Axes too, since along a bound the eigenvectors only creep."""
+    x = np.clip(center, low, high)
+    n = x.shape[-1]
+    axes = np.broadcast_to(np.eye(n), turned.shape)
+    directions = [*np.moveaxis(turned, 1, 0), *np.moveaxis(axes, 1, 0)]
+    bent = [np.einsum("lij,lj->li", fisher, d) for d in directions]
+    stiff = [np.einsum("li,li->l", b, d) for b, d in zip(bent, directions, strict=True)]
+    pull = [np.einsum("li,li->l", slope, d) for d in directions]
     for _ in range(SWEEPS):
-        for k in range(x.shape[-1]):
-            direction = turned[cell, k]
-            start, end = _chord(x, direction, below, above)
-            here = np.einsum("li,li->l", x - base, direction)
-            peak, wide = offset[cell, k] - here, width[cell, k]
-            uniform = wide > FLAT * (end - start)
-            wide = np.where(uniform, 1.0, wide)
-            u = rng.random(len(cell))
+        for d, b, curvature, drift in zip(directions, bent, stiff, pull, strict=True):
+            start, end = _chord(x, d, low, high)
+            uniform = curvature * (end - start) ** 2 < FLAT
+            wide = 1.0 / np.sqrt(np.where(uniform, 1.0, curvature))
+            peak = -(np.einsum("li,li->l", b, x - center) + drift) * wide**2
+            u = rng.random(len(x))
             normal = peak + wide * _truncated(u, (start - peak) / wide, (end - peak) / wide)
-            step = np.where(uniform, start + u * (end - start), normal)
-            x = np.clip(x + np.clip(step, start, end)[:, None] * direction, below, above)
+            step = np.where(uniform, start + u * (end - start), np.clip(normal, start, end))
+            x = np.clip(x + step[:, None] * d, low, high)
     return x
 
 
@@ -158,7 +163,14 @@ def _truncated(u: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     turn = a + b > 0
     below, above = np.where(turn, -b, a), np.where(turn, -a, b)
     mass = ndtr(below) + u * (ndtr(above) - ndtr(below))
-    z = np.where(mass > 0, ndtri(np.maximum(mass, 1e-300)), above)  # so far out that all mass is at the nearer end
+    z = ndtri(np.clip(mass, 1e-300, 1.0 - 1e-16))
+    far = above < FAR
+    if far.any():
+        left, right = (
+            log_ndtr(below[far]) + np.log1p(-u[far]),
+            log_ndtr(above[far]) + np.log(np.maximum(u[far], 1e-300)),
+        )
+        z[far] = ndtri_exp(np.logaddexp(left, right))
     return np.where(turn, -z, z)
 
 

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.fitting.problem import Layout, Numbers, fitted_membrane, in_conditions, taken
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions, taken
 from jaxmem.analysis.fitting.residuals import evaluate
 from jaxmem.analysis.fitting.result import Fit, FitStatus
 from jaxmem.analysis.fitting.rows import coordinates
 from jaxmem.analysis.fitting.subspaces import ROUNDING, seen
 from jaxmem.analysis.fitting.surface import At, Path, Surface, moves, walk
 from jaxmem.analysis.fitting.wording import among, joined
-from jaxmem.analysis.pseudo_transient import Vector
 from jaxmem.analysis.resting import resting_state
 from jaxmem.analysis.unknowns import start_from
 from jaxmem.membrane.state import Point
@@ -193,7 +192,7 @@ def _along(
 
 # ------------------------------------------------------------------ the function
 class _Here(NamedTuple):
-    rows: jax.Array
+    values: jax.Array
     slopes: jax.Array
     u: Vector
     ways: tuple[Vector, ...]
@@ -202,9 +201,7 @@ class _Here(NamedTuple):
 
 def _evaluated(given: tuple[Numbers, Vector, Vector], layout: Layout) -> _Here:
     at = evaluate(layout, *given)
-    n = len(layout.rows)
-    slopes = jnp.stack([jnp.stack(row) for row in at.slopes[:n]])
-    return _Here(jnp.stack(at.rows[:n]), slopes, at.u, tuple(at.ways), at.found)
+    return _Here(jnp.stack(at.values), jnp.stack([jnp.stack(row) for row in at.slopes]), at.u, at.ways, at.found)
 
 
 def _started(given: tuple[Numbers, Vector, Point], layout: Layout) -> Vector:
@@ -240,9 +237,10 @@ class _Members:
     def _rests(self) -> Vector:
         """The unknowns at rest in every condition, sought from where the fit has the rest."""
         shape = (self.layout.conditions, self.size)
-        y = tuple(self.y)
+        y: Any = tuple(self.y)
+        like: Any = np.zeros(shape)
         with jax.enable_x64(True):
-            everywhere = in_conditions(fitted_membrane(self.layout, self.numbers, y), self.numbers, np.zeros(shape))
+            everywhere = in_conditions(fitted_membrane(self.layout, self.numbers, y), self.numbers, like)
         mine = lambda x: self.shape and np.shape(x)[max(np.ndim(x) - len(self.shape), 0) :] == self.shape
         flat = lambda x: (
             np.asarray(x, float).reshape(-1) if mine(x) and np.asarray(x).dtype.kind == "f" else np.asarray(x)
@@ -265,10 +263,10 @@ class _Members:
         u = tuple(x + sum(ways[j * k + i] * (y[j] - before[j]) for j in range(count)) for i, x in enumerate(u))
         some = taken(self.numbers, lanes) if numbers is None else numbers
         at = in_blocks(_evaluated, (some, tuple(y), u), len(lanes), self.layout)
-        found = at.found & np.isfinite(at.rows).all(0)
-        slopes = np.moveaxis(at.slopes[:, self.own], -1, 0) * self.units[lanes][:, None]
+        found = at.found & np.isfinite(at.values).all(0)
+        slopes = np.moveaxis(at.slopes[:, self.own] * some.weight[:, None], -1, 0) * self.units[lanes][:, None]
         flat = tuple(x for way in at.ways for x in way)
-        return At(at.rows.T, slopes, found, (*at.u, *flat, *y))
+        return At((at.values * some.weight).T, slopes, found, (*at.u, *flat, *y))
 
     def surface(self, lanes: np.ndarray, dimension: int) -> tuple[Surface, At]:
         """The solutions of these members, and what is found at the fits."""

@@ -99,6 +99,13 @@ class Fit:
         """What the targets say of the parameters: Fisher information, standard errors, null directions, in words."""
         return identifiability(self)
 
+    @functools.cached_property
+    def words(self) -> list[str]:
+        """What the fit has to say: which targets are missed and why, what is fixed and what is not; a sentence each."""
+        from jaxmem.analysis.fitting.told import told
+
+        return told(self)
+
     def best(self) -> "Fit":
         """Of each cell the start that fits best: a converged one before others, then the one of least cost."""
         if self.starts is None:

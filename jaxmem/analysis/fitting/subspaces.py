@@ -156,11 +156,11 @@ def _candidates(n: int, logarithmic: np.ndarray) -> list[np.ndarray]:
             if len(found) + count > MOST_CANDIDATES or (largest == 1 and any(_support(v) == support for v in found)):
                 continue
             values = [k for k in range(-largest, largest + 1) if k]
-            for places in itertools.combinations(which, support):
+            for places in itertools.combinations(which.tolist(), support):
                 for entries in itertools.product(range(1, largest + 1), *[values] * (support - 1)):
                     if math.gcd(*entries) == 1:
                         vector = np.zeros(n)
-                        vector[list(places)] = entries
+                        vector[np.array(places)] = entries
                         found.append(vector)
     if len(which) > 1:
         found.append(np.where(logarithmic, 1.0, 0.0))
@@ -176,7 +176,7 @@ def _reduced(rows: np.ndarray) -> np.ndarray:
     rows = rows.copy()
     for i in range(len(rows)):
         at = np.argmax(np.abs(rows[i:]).max(0))
-        best = i + np.argmax(np.abs(rows[i:, at]))
+        best = i + int(np.argmax(np.abs(rows[i:, at])))
         rows[[i, best]] = rows[[best, i]]
         rows[i] /= rows[i, at]
         for other in range(len(rows)):

@@ -4,6 +4,7 @@ A walker is a lane: coordinates z (lanes, n) in which 1 is a sizeable change, wi
 what is evaluated in bulk is the function.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ class Surface(NamedTuple):
         return Frame(z, at.guess, turned[:, : self.rank], turned[:, self.rank :])
 
     def inside(self, z: np.ndarray) -> np.ndarray:
-        return ((z >= self.low) & (z <= self.high)).all(-1)
+        return np.all((z >= self.low) & (z <= self.high), -1)
 
     def projected(self, here: Frame, z: np.ndarray) -> tuple[np.ndarray, At, np.ndarray]:
         """From z along the normals of ``here`` to the surface, by Newton's method; whether it came there."""
@@ -113,7 +114,7 @@ def walk(surface: Surface, z: np.ndarray, guess: Any, sign: np.ndarray, step: fl
         size = np.where(going & ~good, size / 2, np.minimum(size * np.where(size < step, 1.5, 1.0), step))
         short = going & ~good & (size < 1e-6 * step)
         ended[short] = np.where(smooth[short], "bound", "lost")
-        keep = lambda new, old, good=good: np.where(good.reshape(-1, *[1] * (np.ndim(new) - 1)), new, old)
+        keep = functools.partial(_kept, good)
         moved = np.linalg.norm(trial - here.z, axis=-1)
         gone = gone + np.where(good, moved, 0.0)
         here = Frame(
@@ -135,6 +136,10 @@ def walk(surface: Surface, z: np.ndarray, guess: Any, sign: np.ndarray, step: fl
         lined = lambda x: order.reshape(len(x), *[1] * (x.ndim - 2), -1)
         kept = tuple(np.take_along_axis(x, lined(x), 0)[:count] for x in map(np.stack, zip(*guesses, strict=True)))
     return Path(packed[:count], kept, ended)
+
+
+def _kept(good: np.ndarray, new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    return np.asarray(np.where(good.reshape(-1, *[1] * (np.ndim(new) - 1)), new, old))
 
 
 def merged(good: np.ndarray, new: Any, old: Any) -> Any:
@@ -201,7 +206,7 @@ def _moved(
     if good.any():
         home, _, returned = surface.projected(new, trial + np.einsum("lk,lkn->ln", back, new.tangents))
         good &= returned & (np.linalg.norm(home - here.z, axis=-1) < BACK)
-    keep = lambda a, b: np.where(good.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b)
+    keep = functools.partial(_kept, good)
     return Frame(
         keep(trial, here.z), merged(good, new.guess, here.guess), keep(new.normals, here.normals),
         keep(new.tangents, here.tangents),

@@ -117,7 +117,7 @@ def _miss(one: Members, labels: Sequence[tuple[str, str, str]], fit: "Fit", i: i
         ]  # fmt: skip
         at = np.flatnonzero(presses)
         where = joined([_bound_told(list(fit.free)[j], bool(one.low[j]), fit, i) for j in at])
-        return Miss(("reach", *nearer, *at.tolist()), size, f"{'; '.join(texts)}, with {where}")
+        return Miss(("reach", *nearer, *(outward[at] * (at + 1)).tolist()), size, f"{'; '.join(texts)}, with {where}")
 
     pulls = matrix * r[:, None]
     first = int(np.abs(r).argmax())

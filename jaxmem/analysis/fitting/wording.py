@@ -24,7 +24,7 @@ MOST_ROWS = 20  # above these, rows are samples of a trace and not compared in w
 def told(found: "Identifiability") -> list[str]:
     """Sentences on a population as a whole, each with the number of cells that it is true of where that is not all."""
     targets = found.of_targets
-    known = np.count_nonzero(found.known)
+    known = int(np.count_nonzero(found.known))
     if not known:
         return ["Nothing is known of what the targets fix: no cell has derivatives."]
     idle = _idle(targets)
@@ -80,7 +80,8 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     free = sparse_basis(some, typical, n - most, logarithmic, targets.rounding)
     fixed = sparse_basis(eye - some, eye - typical, most, logarithmic, targets.rounding)
     units = np.median(targets.units.reshape(n, -1), -1)
-    kept = joined([combination(d, names, logarithmic) for d in fixed])
+    covariance = targets.seen.covariance.reshape(-1, n, n)[targets.known.reshape(-1)][same][_typical(flat, most)]
+    kept = joined([combination(d, names, logarithmic) + _certainty(d, covariance, logarithmic) for d in fixed])
     exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical cell)"
     rows = len(targets.rows)
     few = f"{counted(n, 'parameter')} for {counted(rows, 'target')}: " if rows < n else ""
@@ -97,14 +98,22 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
         sentences.append(
             f"{rest}{nothing}; without priors, free: {'; '.join(movement(d, names, logarithmic, units) for d in free)}."
         )
-    if len(free) and (own := [p for p, x in targets.identified.items() if x[found.known].mean() > MOST]):
-        spread = [f"{p}, {_error(targets, p)}" for p in own]
-        sentences.append(f"Fixed by itself: {joined(spread)}.")
+    told_already = {names[np.flatnonzero(d.vector)[0]] for d in fixed if _is_alone(d)}
+    own = [p for p, x in targets.identified.items() if x[found.known].mean() > MOST and p not in told_already]
+    if own:
+        sentences.append(f"Fixed by itself: {joined([f'{p}, {_error(targets, p)}' for p in own])}.")
     return sentences
 
 
+def _certainty(direction: Direction, covariance: np.ndarray, logarithmic: np.ndarray) -> str:
+    """The standard error of a product of powers, in the typical cell."""
+    if not (direction.whole and logarithmic[direction.vector != 0].all()):
+        return ""
+    return f" (x/÷ {factor(math.sqrt(direction.vector @ covariance @ direction.vector))})"
+
+
 def _is_idle(direction: Direction, names: Sequence[str], idle: set[str]) -> bool:
-    return all(names[i] in idle for i in np.flatnonzero(direction.vector))
+    return all(names[i] in idle for i in np.flatnonzero(direction.vector).tolist())
 
 
 def _typical(flat: np.ndarray, rank: int) -> int:
@@ -224,17 +233,17 @@ def change_told(step: np.ndarray, names: Sequence[str], logarithmic: np.ndarray,
     parts = [
         f"{names[i]} {'x' if step[i] > 0 else '÷'} {factor(abs(step[i]))}" if logarithmic[i]
         else f"{names[i]} {step[i] * units[i]:+.3g}"
-        for i in np.flatnonzero(step)
+        for i in np.flatnonzero(step).tolist()
     ]  # fmt: skip
     return " with ".join(parts)
 
 
-def _without_dust(direction: Direction) -> tuple[np.ndarray, np.ndarray]:
+def _without_dust(direction: Direction) -> tuple[np.ndarray, list[int]]:
     """The vector without what is too small to be told, and where there is something."""
     vector = direction.vector
     if not direction.whole:
         vector = np.where(np.abs(vector) < DUST * np.abs(vector).max(), 0.0, vector)
-    return vector, np.flatnonzero(vector)
+    return vector, np.flatnonzero(vector).tolist()
 
 
 def _is_alone(direction: Direction) -> bool:
