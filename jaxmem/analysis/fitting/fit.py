@@ -147,7 +147,7 @@ def _drawn_again(
     layout: Layout, numbers: Numbers, found: Improved, resting: np.ndarray, draws: "Draws", methods: list[Method]
 ) -> tuple[Improved, np.ndarray]:
     """Members that miss a target begin again; the better fit is kept."""
-    before = lm.looked(layout, numbers, found.y, found.u)
+    before = found = lm.seen(layout, numbers, found)
     misses = np.abs(np.stack(weighted(layout, numbers, found.y, before.values)[: len(layout.rows)])).max(0)
     missed = np.flatnonzero(~(misses <= MET) | ~resting | ~np.isfinite(before.cost))
     if not missed.size:
@@ -155,7 +155,8 @@ def _drawn_again(
     part = taken(numbers, missed)
     y, u, rests = _with_rests(layout, part, draws.again(missed), draws, missed)
     news = _improved(layout, part, y, u, methods, lambda done: None)
-    better = rests & (lm.looked(layout, part, news.y, news.u).cost < before.cost[missed])
+    news = lm.seen(layout, part, news)
+    better = rests & (news.cost < before.cost[missed])
     kept = missed[better]
 
     def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -228,7 +229,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     members = resting.size
     shape = (*(() if starts is None else (starts,)), *(() if asked.cells is None else (asked.cells,)))
     shaped = lambda x: np.asarray(x).reshape((*np.shape(x)[:-1], *shape))
-    at = lm.looked(layout, numbers, found.y, found.u)
+    at = lm.seen(layout, numbers, found)
     rest, stands = _rest(layout, numbers, found, shape)
     rows = np.stack(weighted(layout, numbers, found.y, at.values))
     misses = np.where(numbers.weight > 0, rows[: len(layout.rows)], np.nan)
