@@ -256,6 +256,28 @@ def test_the_current_of_the_pump_is_no_target_at_a_full_steady_state() -> None:
 
 
 @pytest.mark.slow
+def test_every_kind_of_fit_speaks() -> None:
+    """A parameter that does nothing, starts, float32, a value that not all cells can share, pools with a target missing."""
+    cell, aims = membrane("k", "na"), {"resting_potential": np.array([-70.0, -60.0, -50.0])}
+    idle = jm.fit(cell, free={"k_leak.g": (1e-4, 1.0), "capacitance": (0.5, 2.0)}, targets=aims)
+    assert idle.words[0] == "capacitance changes none of the targets." and np.all(idle.status == jm.FitStatus.CONVERGED)
+    lost = jm.fit(cell, free=LEAKS, targets={"resting_potential": np.array([-70.0, -120.0])}, starts=3)
+    assert lost.identifiability.shape == (3, 2) and "(in 3 of 6 cells)" in lost.words[0]
+    assert lost.words[1] == "Of the 3 fits (of 6) that ended inside their bounds:" and "the ratio" in lost.words[2]
+    short = jm.fit(cell, free=LEAKS, targets={"resting_potential": -70.0}, precision="float32")
+    assert short.jacobian.dtype == np.float32 and short.words[1] == "Free: k_leak.g and na_leak.g by the same factor."
+    both = aims | {"input_resistance": jm.Target(np.array([200.0, 300.0, np.nan]), 5.0)}
+    shared = jm.fit(cell, free=LEAKS | {"k_leak.g": jm.Free(1e-4, 1.0, shared=True)}, targets=both)
+    assert "not all cells can do with the same k_leak.g" in shared.words[0]
+    pooled = jm.fit(cell, free=LEAKS | {"k_leak.g": jm.Free(1e-4, 1.0, pooled=0.3)}, targets=both)
+    assert list(pooled.identifiability.free) == ["k_leak.g", "na_leak.g", "k_leak.g (common)"]
+    error = pooled.identifiability.standard_errors["k_leak.g"]
+    assert np.isfinite(error).all() and error[2] > 3 * error[0]  # of the cell without a resistance the pool says it
+    for found in (lost, shared, pooled):
+        assert {x.shape for x in jm.laplace(found).sample(5).values()} == {(5, *np.shape(found.cost))}
+
+
+@pytest.mark.slow
 def test_standard_errors_are_the_spread_of_fits_to_noisy_targets() -> None:
     """2000 cells with the same truth, targets with normal errors: covariance of the fits against F^-1 at the truth."""
     rng = np.random.default_rng(11)

@@ -59,7 +59,7 @@ class Manifold:
         spans = []
         for path, x in self.parameters.items():
             some = x[:, self.dimension == most] if self.dimension.shape else x[:, None]
-            low, high = np.median(some.min(0)), np.median(some.max(0))
+            low, high = np.median(np.nanmin(some, 0)), np.median(np.nanmax(some, 0))
             spans.append(
                 f"{path} {low:.3g}" if high - low <= 1e-6 * abs(high) else f"{path} from {low:.3g} to {high:.3g}"
             )
@@ -175,16 +175,18 @@ def _along(
     index = np.empty(s.shape, int)
     for j in range(length.shape[-1]):
         mine = lane == j
-        index[mine] = np.clip(np.searchsorted(length[:, j], s[mine], "right") - 1, 0, None)
-    last = np.minimum(index + 1, len(length) - 1)
+        index[mine] = np.searchsorted(length[:, j], s[mine], "right") - 1
+    count = np.sum(~np.isnan(path.points[..., 0]), 0)
+    index = np.clip(index, 0, np.maximum(count - 2, 0)[lane])
+    last = np.minimum(index + 1, count[lane] - 1)
     start, end = path.points[index, lane], path.points[last, lane]
-    size = np.concatenate([gaps, np.zeros((1, gaps.shape[-1]))])[index, lane]
+    size = length[last, lane] - length[index, lane]
     part = np.where(size > 0, (s - length[index, lane]) / np.where(size > 0, size, 1.0), 0.0)
     z = np.where(size[..., None] > 0, start + part[..., None] * (end - start), start).reshape(-1, problem.own.size)
     flat = lambda x: x.reshape(-1)
     guess = tuple(np.moveaxis(np.moveaxis(x, -1, 1)[flat(index), flat(lane)], 0, -1) for x in path.guess)
     surface, _ = problem.surface(np.tile(which, samples), 1)
-    there, at, good = surface.projected(surface.frame(z, surface.function(z, guess)), z)
+    there, at, good = surface.projected(surface.frame(z, surface.function(z, guess, None)), z)
     there = np.clip(np.where(good[:, None], there, np.nan), surface.low, surface.high)
     left = np.where(good, np.abs(at.values).max(-1), np.nan)
     return there.reshape(samples, which.size, -1), left.reshape(samples, which.size)
@@ -215,6 +217,8 @@ class _Members:
 
     def __init__(self, fit: Fit):
         self.fit, self.layout, self.shape = fit, fit.problem.layout, np.shape(fit.cost)
+        if any(row.trial is not None for row in self.layout.rows):
+            raise ValueError("solutions are walked for targets at rest; this fit has targets during a trial")
         self.size = int(np.prod(self.shape))
         wide = lambda x: np.asarray(x, np.float64) if np.asarray(x).dtype.kind == "f" else np.asarray(x)
         self.numbers = jax.tree.map(wide, fit.problem.members(fit.starts or 1))
@@ -272,12 +276,15 @@ class _Members:
         """The solutions of these members, and what is found at the fits."""
         numbers, held = taken(self.numbers, lanes), self.held[lanes]
 
-        def function(z: np.ndarray, guess: Any) -> At:
-            at = self._at(lanes, z, guess, numbers)
-            return at._replace(values=at.values - held)
+        def function(z: np.ndarray, guess: Any, some: np.ndarray | None) -> At:
+            if some is None:
+                at = self._at(lanes, z, guess, numbers)
+                return at._replace(values=at.values - held)
+            at = self._at(lanes[some], z, guess, taken(numbers, some))
+            return at._replace(values=at.values - held[some])
 
         surface = Surface(function, self.own.size - dimension, self.low[lanes], self.high[lanes], self.tolerance[lanes])
-        return surface, function(self.z[lanes], self._guess(lanes))
+        return surface, function(self.z[lanes], self._guess(lanes), None)
 
     def parameters(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """{path: (points, *S)} of everything free, from z (points, members, n)."""

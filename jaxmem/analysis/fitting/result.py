@@ -95,8 +95,12 @@ class Fit:
 
     @functools.cached_property
     def identifiability(self) -> Identifiability:
-        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words."""
-        return identifiability(self)
+        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words.
+
+        The words are about fits that ended inside their bounds, where there are any.
+        """
+        good = np.asarray(self.status) <= FitStatus.STATIONARY
+        return identifiability(self, good if good.any() else None)
 
     @functools.cached_property
     def words(self) -> list[str]:
