@@ -218,7 +218,11 @@ def test_a_fit_says_what_is_out_of_reach(alone) -> None:
         said[1].startswith("resting_potential: 90 mV is out of reach")
         and "k_leak.g at its lower bound 0.0001" in said[1]
     )
-    assert "the ratio k_leak.g : na_leak.g" in said[2] and said[3] == "Free: k_leak.g and na_leak.g by the same factor."
+    assert said[2] == "Of the 3 fits (of 5) that ended inside their bounds:"
+    assert (
+        "the ratio k_leak.g : na_leak.g (x/÷ 1.0" in said[3]
+        and said[4] == "Free: k_leak.g and na_leak.g by the same factor."
+    )
     ratio = alone.identifiability.null_directions[1][0]
     np.testing.assert_allclose(ratio[0] / ratio[1], 1.0, rtol=1e-9)
 
