@@ -227,6 +227,22 @@ def test_a_fit_says_what_is_out_of_reach(alone) -> None:
     np.testing.assert_allclose(ratio[0] / ratio[1], 1.0, rtol=1e-9)
 
 
+def test_fits_that_came_to_nothing_are_counted(alone) -> None:
+    """Those without a steady state and those that are not finite have no derivatives; one that ran out has."""
+    status = np.array(
+        [jm.FitStatus.CONVERGED, jm.FitStatus.NO_STEADY_STATE, jm.FitStatus.NOT_FINITE] + [jm.FitStatus.ITERATIONS] * 2
+    )
+    some = dataclasses.replace(alone, status=status)
+    assert [w.rsplit(" (in ")[-1] for w in some.words[:3]] == ["1 of 5 cells).", "1 of 5 cells).", "2 of 5 cells)."]
+    assert some.words[3] == "Of the 1 fit (of 5) that ended inside their bounds:"
+    assert some.identifiability.rank.tolist() == [1, -1, -1, 1, 1]
+    draws = jm.laplace(some).sample(5)["k_leak.g"]
+    assert np.isnan(draws).all(0).tolist() == [False, True, True, False, False]
+    none = dataclasses.replace(alone, status=np.full(5, jm.FitStatus.NO_STEADY_STATE))
+    assert len(none.words) == 2 and none.words[1].startswith("Nothing is known of what the targets fix")
+    assert jm.solution_manifold(none, samples=3).words == ["No fit ended at a minimum: there is no manifold."]
+
+
 def test_a_fit_says_which_targets_contradict_each_other() -> None:
     """One leak free, the same voltage wanted in 5 and 10 mM K+; and a reversal potential that no leak moves."""
     twice = jm.Target([-65.0, -65.0], 1.0, at=[{"k.outside": 5.0}, {"k.outside": 10.0}])

@@ -178,15 +178,14 @@ class Identifiability:
         return "\n".join(self.words)
 
 
-def identifiability(fit: "Fit", spoken_of: np.ndarray | None = None) -> Identifiability:
-    """What the targets of a fit say about its parameters, see :class:`Identifiability`."""
+def identifiability(fit: "Fit", known: np.ndarray, spoken_of: np.ndarray | None) -> Identifiability:
+    """What the targets of a fit say about its parameters where it is ``known`` (S), see :class:`Identifiability`."""
     layout = fit.problem.layout
     names = list(fit.free)
     pooled = {names[i] + COMMON: fit.free[names[i]] for i in layout.pooled}
     common = tuple(i for i, f in enumerate(fit.free.values()) if f.shared)
     common += tuple(range(len(names), len(names) + len(pooled)))
     rows = tuple(label for labels in row_labels(fit).values() for label in labels)
-    return Identifiability(
-        np.asarray(fit.jacobian, np.float64), {**fit.free, **pooled}, rows, ROUNDING[str(fit.jacobian.dtype)], common,
-        len(pooled), spoken_of,
-    )  # fmt: skip
+    jacobian = np.where(known, np.asarray(fit.jacobian, np.float64), np.nan)
+    rounding = ROUNDING[str(fit.jacobian.dtype)]
+    return Identifiability(jacobian, {**fit.free, **pooled}, rows, rounding, common, len(pooled), spoken_of)

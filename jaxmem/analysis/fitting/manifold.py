@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ LONGEST = 4000  # steps of a line
 MET, EXACT = 1e-9, 1e-13  # how far a target may be from where the fit has it: standard deviations, and relative
 WALKERS, SPREAD, EVERY = 50, 60, 5  # walkers of a cell, moves to spread over the surface, moves from sample to sample
 FIRST_STEP = 0.5
+TOGETHER = 2000  # cells walked at a time, which bounds the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +98,7 @@ def solution_manifold(fit: Fit, samples: int = 1000, seed: int = 0, step: float 
     points = np.full((samples, problem.size, problem.own.size), np.nan)
     residual = np.full((samples, problem.size), np.nan)
     accepted = np.full(problem.size, np.nan)
-    for k in np.unique(problem.dimension[problem.dimension >= 0]).tolist():
-        which = np.flatnonzero(problem.dimension == k)
+    for k, which in problem.parts():
         if k == 0:
             points[:, which] = problem.z[which]
             residual[:, which] = 0.0
@@ -110,10 +111,9 @@ def solution_manifold(fit: Fit, samples: int = 1000, seed: int = 0, step: float 
             here = surface.frame(problem.z[lanes], at)
             count = -(-samples // walkers)
             done = moves(surface, here, rng, np.full(which.size, FIRST_STEP), which.size, SPREAD, count, EVERY)
-            kept = done.kept.reshape(count * walkers, which.size, -1)[:samples]
-            points[:, which], accepted[which] = kept, done.accepted
-            left = np.abs(done.residual).max(-1).reshape(count * walkers, which.size)[:samples]
-            residual[:, which] = left
+            every = lambda x, which=which: x.reshape(-1, which.size, x.shape[-1])[:samples]
+            points[:, which], accepted[which] = every(done.kept), done.accepted
+            residual[:, which] = np.abs(every(done.residual)).max(-1)
     shaped = lambda x: x.reshape((*x.shape[:-1], *problem.shape))
     return Manifold(problem.parameters(points), shaped(residual), shaped(problem.dimension), shaped(accepted))
 
@@ -122,17 +122,15 @@ def solution_line(fit: Fit, step: float = STEP) -> Line:
     """The manifold of solutions walked from end to end, of every fit where it has one dimension (see
     :func:`solution_manifold`)."""
     problem = _Members(fit)
-    which = np.flatnonzero(problem.dimension == 1)
     ended = np.full((2, problem.size), "", object)
-    if not which.size:
-        return Line(
-            problem.parameters(np.full((0, problem.size, problem.own.size), np.nan)), ended.reshape(2, *problem.shape)
-        )
-    path = _walked(problem, which, step)
-    points = _joined(path, which.size)
-    every = np.full((len(points), problem.size, problem.own.size), np.nan)
-    every[:, which] = points
-    ended[:, which] = path.ended.reshape(2, -1)
+    every = np.full((0, problem.size, problem.own.size), np.nan)
+    for which in (part for k, part in problem.parts() if k == 1):
+        path = _walked(problem, which, step)
+        points = _joined(path, which.size)
+        longer = max(len(points) - len(every), 0)
+        every = np.concatenate([every, np.full((longer, *every.shape[1:]), np.nan)])
+        every[: len(points), which] = points
+        ended[:, which] = path.ended.reshape(2, -1)
     return Line(problem.parameters(every), ended.reshape(2, *problem.shape))
 
 
@@ -237,6 +235,13 @@ class _Members:
         good = at.found & np.isfinite(at.values).all(-1) & (status <= FitStatus.AT_BOUND)
         self.dimension = np.where(good, self.own.size - rank, -1)
         self.tolerance = MET + EXACT * np.abs(self.numbers.goal * self.numbers.weight).reshape(-1, self.size).T
+
+    def parts(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Members of one dimension of solutions, so many at a time."""
+        for k in np.unique(self.dimension[self.dimension >= 0]).tolist():
+            which = np.flatnonzero(self.dimension == k)
+            for first in range(0, which.size, TOGETHER):
+                yield k, which[first : first + TOGETHER]
 
     def _rests(self) -> Vector:
         """The unknowns at rest in every condition, sought from where the fit has the rest."""

@@ -99,8 +99,10 @@ class Fit:
 
         The words are about fits that ended inside their bounds, where there are any.
         """
-        good = np.asarray(self.status) <= FitStatus.STATIONARY
-        return identifiability(self, good if good.any() else None)
+        status = np.asarray(self.status)
+        good = status <= FitStatus.STATIONARY
+        lost = (status == FitStatus.NO_STEADY_STATE) | (status == FitStatus.NOT_FINITE)
+        return identifiability(self, ~lost, good if good.any() else None)
 
     @functools.cached_property
     def words(self) -> list[str]:

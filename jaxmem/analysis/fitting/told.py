@@ -9,7 +9,7 @@ from scipy.special import chdtri
 from jaxmem.analysis.fitting.result import FitStatus
 from jaxmem.analysis.fitting.rows import coordinates, extra_labels, residual_rows, row_labels, target_unit
 from jaxmem.analysis.fitting.subspaces import seen
-from jaxmem.analysis.fitting.wording import among, joined
+from jaxmem.analysis.fitting.wording import among, counted, joined
 
 if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit
@@ -68,7 +68,7 @@ def told(fit: "Fit") -> list[str]:
         sentences.append(f"{one}{middle.text}{among(len(group), status.size)}.")
     found = fit.identifiability
     if (count := int(found.told_of.sum())) < status.size and found.told_of.any():
-        sentences.append(f"Of the {count} fits (of {status.size}) that ended inside their bounds:")
+        sentences.append(f"Of the {counted(count, 'fit')} (of {status.size}) that ended inside their bounds:")
     return [*sentences, *found.words]
 
 
