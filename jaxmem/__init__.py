@@ -106,6 +106,7 @@ _HOME = {
     "RestingStates": "jaxmem.analysis.crossings",
     "Spectrum": "jaxmem.analysis.spectrum",
     "Stability": "jaxmem.analysis.stability",
+    "Trial": "jaxmem.analysis.fitting.trials",
     "all_resting_states": "jaxmem.analysis.crossings",
     "attractors": "jaxmem.analysis.attractors",
     "balance": "jaxmem.analysis.balance",
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.continuation import continuation as continuation
     from jaxmem.analysis.crossings import RestingStates as RestingStates
     from jaxmem.analysis.crossings import all_resting_states as all_resting_states
+    from jaxmem.analysis.fitting.trials import Trial as Trial
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings
