@@ -135,7 +135,7 @@ class Observed(NamedTuple):
 
 
 def observed(
-    membrane: Membrane, trial: TrialOnGrid, wanted: Sequence[str | Measure], rest: State | None = None
+    membrane: Membrane, trial: TrialOnGrid, wanted: Sequence[str | Measure], rest: State | None = None, checkpoint: bool = True
 ) -> Observed:
     """What is seen of each cell in a trial: pure, elementwise in cells, differentiable in every number of the membrane.
 
@@ -143,7 +143,8 @@ def observed(
     first sample is at t = 0; or a measure, by name or as an object, which gives (cells,) or (entries, cells); an entry of
     one that gives several by name is "concentration_change.na.inside". ``rest`` is the membrane's state at rest, found
     here if it is not given. The derivative of an extremum is that at the sample where it lies. A cell without a rest, or
-    that fails on the way, has NaN and no derivative. Memory of reverse mode grows with the square root of the steps.
+    that fails on the way, has NaN and no derivative. ``checkpoint`` keeps the memory of reverse mode at the square root of
+    the steps; forward mode does not need it and compiles faster without.
 
     Raises PathError for a name that is neither; ValueError for a measure that has no derivative, with the reason.
     """
@@ -166,7 +167,7 @@ def observed(
     every = _every(trial.every, dt) if paths else None
     run = integrate(
         membrane, state, stimulus, changes=changes, steps=trial.steps, dt=dt, every=every, record=paths, measures=measures,
-        first_step=0, integrator=trial.integrator,
+        first_step=0, checkpoint=checkpoint, integrator=trial.integrator,
     )  # fmt: skip
     status = run.final_state.status
     good = status == Status.OK
