@@ -135,7 +135,11 @@ class Observed(NamedTuple):
 
 
 def observed(
-    membrane: Membrane, trial: TrialOnGrid, wanted: Sequence[str | Measure], rest: State | None = None, checkpoint: bool = True
+    membrane: Membrane,
+    trial: TrialOnGrid,
+    wanted: Sequence[str | Measure],
+    rest: State | None = None,
+    checkpoint: bool = True,
 ) -> Observed:
     """What is seen of each cell in a trial: pure, elementwise in cells, differentiable in every number of the membrane.
 
