@@ -19,7 +19,7 @@ from jaxmem.engine.records import sample, steps_between, variables_of
 from jaxmem.engine.request import LAST_STEP, find_measure, positive_time, whole_steps
 from jaxmem.membrane.check import check
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import cell_count, path_error
+from jaxmem.membrane.parameters import cell_count, path_error, per_cell
 from jaxmem.membrane.state import State, Status
 from jaxmem.rig.drive import Driver
 from jaxmem.rig.protocol import Change, ChangeOnGrid, Protocol, ProtocolOnGrid, check_changes
@@ -82,6 +82,14 @@ class Trial(eqx.Module):
         every = _every(self.every, self.dt)
         return np.arange(0, self.steps + 1, every) * self.dt
 
+    def samples(self, of: str | Measure) -> int | None:
+        """How many numbers there are of a wanted thing in each cell: None for one, without an axis. Raises as ``times`` does."""
+        name = of.partition(".")[0] if isinstance(of, str) else ""
+        if isinstance(of, str) and ":" not in of and of not in _names() and name not in _names():
+            return len(self.times)
+        measure = of if isinstance(of, Measure) else find_measure(of if of in _names() or ":" in of else name)
+        return getattr(measure, "count", None) if getattr(measure, "of", "each") == "each" else None
+
     def on_grid(self, membrane: Membrane) -> "TrialOnGrid":
         """The same trial in steps, made once on the host: a tree whose arrays may be traced, gathered and cut in cells.
 
@@ -92,17 +100,24 @@ class Trial(eqx.Module):
         check(protocol)
         check_changes(membrane, protocol.changes)
         stimulus = protocol.stimulus
+        on_grid = protocol.on_grid(self.dt)
+        mine = jax.tree.map(lambda x, celled: celled or not np.ndim(x), on_grid, per_cell(on_grid))
+        changing, fixed = eqx.partition(on_grid, mine)
         return TrialOnGrid(
-            protocol.on_grid(self.dt), Staggered() if self.integrator is None else self.integrator,
+            changing, _Fixed(fixed), Staggered() if self.integrator is None else self.integrator,
             Plan(self.dt, 0.0, self.steps * self.dt, stimulus.onset, stimulus.offset), self.steps, self.every, self.initial,
             stimulus.carrier, tuple(stimulus.readings.items()),
         )  # fmt: skip
 
 
 class TrialOnGrid(eqx.Module):
-    """A trial in steps of dt. :func:`jaxmem.membrane.parameters.select` chooses cells; everything but arrays is static."""
+    """A trial in steps of dt. :func:`jaxmem.membrane.parameters.select` chooses cells.
 
-    protocol: ProtocolOnGrid
+    Its arrays are numbers or have a last axis of cells; what else there is, tables of a waveform too, is static.
+    """
+
+    changing: ProtocolOnGrid
+    fixed: "_Fixed" = eqx.field(static=True)
     integrator: Integrator
     plan: Plan = eqx.field(static=True)
     steps: int = eqx.field(static=True)
@@ -110,6 +125,10 @@ class TrialOnGrid(eqx.Module):
     initial: str = eqx.field(static=True)
     carrier: str | None = eqx.field(static=True)
     shown: tuple[tuple[str, tuple[str, str]], ...] = eqx.field(static=True)
+
+    @property
+    def protocol(self) -> ProtocolOnGrid:
+        return eqx.combine(self.changing, self.fixed.tree)
 
     def start(self, membrane: Membrane, rest: State | None = None) -> State:
         """Where the cells begin; ``rest`` is their state at rest where that is known already."""
@@ -122,6 +141,21 @@ class TrialOnGrid(eqx.Module):
         # from t = 0, and with the same draws whichever cells are chosen
         fresh = (np.int32(0), np.zeros((), state.v.dtype), jnp.zeros(state.v.shape, jnp.int32))
         return eqx.tree_at(lambda s: (s.step, s.lag, s.cell), state, fresh)
+
+
+class _Fixed:
+    """A tree of arrays that is part of a program: equal to another that holds the same numbers."""
+
+    def __init__(self, tree: Any):
+        self.tree = tree
+        leaves, structure = jax.tree.flatten(tree)
+        self._content = structure, tuple((x.shape, x.dtype.str, x.tobytes()) for x in map(np.asarray, leaves))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Fixed) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
 
 
 class Observed(NamedTuple):
@@ -200,7 +234,7 @@ def _look_up(what: str | Measure, known: dict[str, Any]) -> tuple[str, Measure |
     """(name, measure or None for a trace, which of its entries). Raises for what is unknown or has no derivative."""
     if isinstance(what, str) and what in known:
         return what, None, ""
-    names = {**MEASURES, **EFEL, **ASKING}
+    names = _names()
     if isinstance(what, str):
         name, _, key = (what, "", "") if what in names or ":" in what else what.partition(".")
         if ":" not in name and name not in names:
@@ -212,6 +246,10 @@ def _look_up(what: str | Measure, known: dict[str, Any]) -> tuple[str, Measure |
         shown = name if isinstance(what, str) else type(measure).__name__
         raise ValueError(f"{shown!r} cannot be fitted by gradients: {why}")
     return name, measure, key
+
+
+def _names() -> dict[str, Any]:
+    return {**MEASURES, **EFEL, **ASKING}
 
 
 def _every(every: float | None, dt: float) -> int:
