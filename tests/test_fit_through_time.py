@@ -47,7 +47,7 @@ def test_measures_in_two_conditions_with_starts() -> None:
     """Under two shunts at once, from three starts; one trial with a waveform, one with a pulse."""
     truth = passive(1)[0]
     pulse = jm.Trial(jm.StepCurrent(-0.3, 8.0, 40.0), 60.0, 0.1)
-    wave = jm.Waveform(values=0.3 * np.sin(np.arange(400) / 20), interval=0.1)
+    wave = jm.Waveform(0.3 * np.sin(np.arange(400) / 20), 0.1)
     swing = jm.Trial(wave, 40.0, 0.1, initial="given")
     targets, told = {}, {}
     for name, trial in (("minimum_v", pulse), ("maximum_v", swing)):
@@ -69,7 +69,7 @@ def test_a_target_that_a_simulation_cannot_meet_is_refused_in_words() -> None:
     membrane, free = passive(2), {"leak.g": (0.01, 1.0)}
     trial = jm.Trial(jm.StepCurrent(np.ones(3)), 10.0, 0.1)
     with pytest.raises(
-        ValueError, match=r"arrays over cells must have one length: .*stimulus.amplitude of the trial of v"
+        ValueError, match=r"arrays over cells must have one length: .*stimulus.amplitude of the trial of final_v"
     ):
         jm.fit(membrane, free=free, targets={"final_v": jm.Target(-60.0, during=trial)})
     trial = jm.Trial(jm.StepCurrent(1.0), 10.0, 0.1)
@@ -78,3 +78,33 @@ def test_a_target_that_a_simulation_cannot_meet_is_refused_in_words() -> None:
             jm.fit(membrane, free=free, targets={name: jm.Target(-60.0, during=trial)})
     with pytest.raises(ValueError, match="a function goes with rests"):
         jm.fit(membrane, free=free, targets={"x": jm.Target(-60.0, of=lambda m, r: r.v, during=trial)})
+
+
+@pytest.mark.slow
+def test_backwards_in_float32_and_by_first_order_methods_it_is_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were more parameters than numbers; in the narrower precision; by the gradient of the whole cost."""
+    truth, free = passive(3), {"leak.g": (0.01, 1.0), "capacitance": (0.3, 3.0)}
+    trial = jm.Trial(jm.StepCurrent(-0.3, 8.0, 24.0), 30.0, 0.1)
+    sim = jm.simulate(
+        truth,
+        30.0,
+        dt=0.1,
+        stimulus=trial.stimulus,
+        measures=("mean_v", "final_v"),
+        initial=jm.resting_state(truth).state,
+    )
+    targets = {name: jm.Target(x, sd=0.1, during=trial) for name, x in sim.measures.items()}
+    begin = truth.with_parameters({"leak.g": 0.1, "capacitance": 1.0})
+    forward = jm.fit(begin, free=free, targets=targets)
+    fitted(truth, forward)
+    narrow = jm.fit(begin, free=free, targets=targets, precision="float32")
+    assert narrow.cost.dtype == np.float64 or narrow.jacobian.dtype == np.float32
+    for path in free:
+        np.testing.assert_allclose(narrow.parameters[path], forward.parameters[path], rtol=1e-3)
+    descent = jm.fit(begin, free=free, targets=targets, method=jm.GradientDescent("adam", steps=200))
+    first = jm.fit(begin, free=free, targets=targets, method=jm.GradientDescent("adam", steps=1))
+    assert (descent.cost < 1e-2 * first.cost).all()
+    monkeypatch.setattr("jaxmem.analysis.fitting.through_time.derivative_mode", lambda p, n: "reverse")
+    back = jm.fit(begin, free=dict(reversed(free.items())), targets=targets)
+    assert back.mode == "reverse, 2 parameters to 2 numbers of a trial"
+    np.testing.assert_allclose(back.jacobian, forward.jacobian[:, ::-1], rtol=1e-6)

@@ -120,7 +120,7 @@ def test_derivatives_of_traces_and_measures_are_those_of_differences() -> None:
     assert there[below, 0].all(), "an answer to a step below threshold has everything"
     assert not there[[n in ("latency", "isi_mean") for n in names], :2].any()
     assert there[[n in SPIKES and n != "spike_times" for n in names], 2].all()
-    assert np.isfinite(errors[there]).all()
+    assert np.isfinite(errors.max(1)[there]).all()
 
 
 def test_what_is_seen_is_what_the_simulation_says() -> None:
@@ -307,7 +307,7 @@ def test_memory_of_a_gradient_through_20_000_steps() -> None:
         [sys.executable, "-c", MEMORY], cwd=Path(jm.__file__).parents[1], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 500
+    assert 5 < float(done.stdout) < 500
 
 
 # ---------------------------------------------------------------------- cells that fail, other precisions

@@ -18,16 +18,16 @@ def rows_of(layout: Layout, trial: int | None) -> list[int]:
 
 
 def seen(layout: Layout, numbers: Numbers, trial: int, y: Vector, u: Vector, checkpoint: bool = True) -> jax.Array:
-    """(rows, members): the rows of a trial, from one simulation in all its conditions at once."""
+    """(rows, members): the rows of a trial, from one simulation in all its conditions at once; of one member (rows,)."""
     rows = [layout.rows[i] for i in rows_of(layout, trial)]
     conditions = list(dict.fromkeys(row.condition for row in rows))
-    chosen = lambda x: x[np.array(conditions)] if np.ndim(x) == 2 else x
+    chosen = lambda x: x[np.array(conditions)] if np.ndim(x) == u[0].ndim else x
     everywhere = in_conditions(fitted_membrane(layout, numbers, y), numbers, u[0])
     rest = jax.tree.map(chosen, rest_at(everywhere, layout.unknowns, u).state)
     wanted: tuple[Any, ...] = tuple(dict.fromkeys(row.of for row in rows))
     found = observed(jax.tree.map(chosen, everywhere), numbers.trials[trial], wanted, rest, checkpoint)
     values = dict(zip(wanted, found.values, strict=True))
-    shape = (len(conditions), u[0].shape[-1])
+    shape = (len(conditions), *u[0].shape[1:])
 
     def number(row: Row) -> jax.Array:
         x = values[row.of] if row.sample is None else values[row.of][row.sample]
