@@ -28,6 +28,7 @@ from jaxmem.analysis.fitting.problem import (
 from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
 from jaxmem.analysis.fitting.result import Fit, FitStatus
 from jaxmem.analysis.fitting.starts import drawn
+from jaxmem.analysis.fitting.through_time import modes_in_words
 from jaxmem.analysis.resting import RestingState, rest_at, resting_state
 from jaxmem.analysis.unknowns import start_from
 from jaxmem.membrane.membrane import Membrane
@@ -264,7 +265,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
         at_bound={path: shaped(x) for path, x in zip(layout.free, edge, strict=False)},
         values={name: each(np.stack(at.values), name) for name in spans}, residuals={name: each(misses, name) for name in spans},
         cost=shaped(cost), status=shaped(status.astype(np.int32)), iterations=shaped(found.steps), rest=rest,
-        jacobian=shaped(jacobian), common=common,
+        jacobian=shaped(jacobian), common=common, mode=modes_in_words(layout),
     )  # fmt: skip
 
 
