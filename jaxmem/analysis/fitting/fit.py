@@ -36,7 +36,7 @@ from jaxmem.membrane.parameters import declared
 from jaxmem.membrane.state import Point, State, Status
 
 MET = 3.0  # standard deviations: a target that is missed by more is not met
-DRAWS = 8  # times a start without a resting state is drawn again
+DRAWS = 24  # times a start without a resting state is drawn again
 SAME = 1e-2  # mV: a rest that differs by more is another one
 EDGE = 1e-9  # of the way between the bounds: what is nearer to one stands at it
 
