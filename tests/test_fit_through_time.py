@@ -43,6 +43,7 @@ def test_leak_and_capacitance_from_traces_and_a_rest() -> None:
     assert fit.mode == "forward, 3 parameters to 16 numbers of a trial"
 
 
+@pytest.mark.slow
 def test_measures_in_two_conditions_with_starts() -> None:
     """Under two shunts at once, from three starts; one trial with a waveform, one with a pulse."""
     truth = passive(1)[0]
