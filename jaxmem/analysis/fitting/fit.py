@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting import levenberg_marquardt as lm
+from jaxmem.analysis.fitting.gradient_descent import is_optimiser
 from jaxmem.analysis.fitting.hierarchy import fit_together
 from jaxmem.analysis.fitting.method import LOST, SEARCHING, Improved, Method
 from jaxmem.analysis.fitting.methods import named
@@ -47,7 +48,7 @@ def fit(
     targets: Mapping[str, Any],
     tied: Tied | None = None,
     starts: int | None = None,
-    method: str | Method | Sequence[str | Method] = "levenberg_marquardt",
+    method: Any = "levenberg_marquardt",
     seed: int = 0,
     precision: str = "float64",
     progress: Callable[[int, int], None] | None = None,
@@ -73,7 +74,8 @@ def fit(
         raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
     if starts is not None and starts < 1:
         raise ValueError(f"starts is a number of at least 1, or None; found {starts}")
-    methods = [named(m) for m in ([method] if isinstance(method, str | Method) else method)]
+    several = isinstance(method, Sequence) and not isinstance(method, str) and not is_optimiser(method)
+    methods = [named(m) for m in (method if several else [method])]
     asked = problem(membrane, free, targets, tied)
     with jax.enable_x64(True):
         return _fitted(asked, starts, methods, seed, np.dtype(precision), progress)
@@ -134,7 +136,7 @@ def _with_rests(
         news = in_blocks(_start, (part, tuple(x[left] for x in y), here), left.size, layout)
         resting[left] = (whole(rest.status) == Status.OK).all(0)
         if u is None:
-            u = news
+            u = tuple(np.array(x) for x in news)  # of JAX they cannot be written to
         else:
             for old, new in zip(u, news, strict=True):
                 old[:, left] = new
@@ -146,7 +148,7 @@ def _drawn_again(
     layout: Layout, numbers: Numbers, found: Improved, resting: np.ndarray, draws: "Draws", methods: list[Method]
 ) -> tuple[Improved, np.ndarray]:
     """Members that miss a target begin again; the better fit is kept."""
-    before = lm.looked(layout, numbers, found.y, found.u)
+    before = found = lm.seen(layout, numbers, found)
     misses = np.abs(np.stack(weighted(layout, numbers, found.y, before.values)[: len(layout.rows)])).max(0)
     missed = np.flatnonzero(~(misses <= MET) | ~resting | ~np.isfinite(before.cost))
     if not missed.size:
@@ -154,7 +156,8 @@ def _drawn_again(
     part = taken(numbers, missed)
     y, u, rests = _with_rests(layout, part, draws.again(missed), draws, missed)
     news = _improved(layout, part, y, u, methods, lambda done: None)
-    better = rests & (lm.looked(layout, part, news.y, news.u).cost < before.cost[missed])
+    news = lm.seen(layout, part, news)
+    better = rests & (news.cost < before.cost[missed])
     kept = missed[better]
 
     def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -227,7 +230,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     members = resting.size
     shape = (*(() if starts is None else (starts,)), *(() if asked.cells is None else (asked.cells,)))
     shaped = lambda x: np.asarray(x).reshape((*np.shape(x)[:-1], *shape))
-    at = lm.looked(layout, numbers, found.y, found.u)
+    at = lm.seen(layout, numbers, found)
     rest, stands = _rest(layout, numbers, found, shape)
     rows = np.stack(weighted(layout, numbers, found.y, at.values))
     misses = np.where(numbers.weight > 0, rows[: len(layout.rows)], np.nan)

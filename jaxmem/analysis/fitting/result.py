@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxmem.analysis.fitting.free import Free
+from jaxmem.analysis.fitting.identifiability import Identifiability, identifiability
 from jaxmem.analysis.fitting.problem import Problem
 from jaxmem.analysis.fitting.target import Target
 from jaxmem.analysis.resting import RestingState
@@ -92,6 +94,24 @@ class Fit:
         """Which fits meet their targets, S."""
         return self.status == FitStatus.CONVERGED
 
+    @functools.cached_property
+    def identifiability(self) -> Identifiability:
+        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words.
+
+        The words are about fits that ended inside their bounds, where there are any.
+        """
+        status = np.asarray(self.status)
+        good = status <= FitStatus.STATIONARY
+        lost = (status == FitStatus.NO_STEADY_STATE) | (status == FitStatus.NOT_FINITE)
+        return identifiability(self, ~lost, good if good.any() else None)
+
+    @functools.cached_property
+    def words(self) -> list[str]:
+        """What the fit has to say: which targets are missed and why, what is fixed and what is not; a sentence each."""
+        from jaxmem.analysis.fitting.told import told
+
+        return told(self)
+
     def best(self) -> "Fit":
         """Of each cell the start that fits best: a converged one before others, then the one of least cost."""
         if self.starts is None:
@@ -99,6 +119,15 @@ class Fit:
         cost = np.where(np.isnan(self.cost), np.inf, self.cost)
         order = np.lexsort((cost, ~self.converged), axis=0)
         return self._picked(order[0])
+
+    def save(self, path: Any, *, attributes: Mapping[str, Any] | None = None, overwrite: bool = False) -> None:
+        """Write every number of every start and cell to one HDF5 file, which ``jaxmem show`` and ``jaxmem plot`` know.
+
+        ``attributes`` are kept with the provenance. Raises what :meth:`jaxmem.Simulation.save` raises.
+        """
+        from jaxmem.study.fits import save_fit
+
+        save_fit(self, path, attributes=attributes, overwrite=overwrite)
 
     def _picked(self, start: np.ndarray) -> "Fit":
         """The fit with one start of every cell."""
