@@ -24,9 +24,9 @@ def fitted(truth: jm.Membrane, fit: jm.Fit) -> None:
 def test_leak_and_capacitance_from_traces_and_a_rest() -> None:
     """Each cell its own current and trace; rest is a target beside it. What is fitted runs again to the same trace."""
     truth, cells = passive(8), 8
-    trial = jm.Trial(jm.StepCurrent(np.linspace(0.3, -0.5, cells), 8.0, 40.0), 60.0, 0.1, every=4.0)
+    trial = jm.Trial(jm.StepCurrent(np.linspace(0.3, -0.5, cells), 4.0, 20.0), 30.0, 0.1, every=2.0)
     sim = jm.simulate(
-        truth, 60.0, dt=0.1, stimulus=trial.stimulus, record=jm.Record("v", every=4.0),
+        truth, 30.0, dt=0.1, stimulus=trial.stimulus, record=jm.Record("v", every=2.0),
         initial=jm.resting_state(truth).state,
     )  # fmt: skip
     target = sim.traces["v"].copy()
@@ -43,6 +43,7 @@ def test_leak_and_capacitance_from_traces_and_a_rest() -> None:
     assert fit.mode == "forward, 3 parameters to 16 numbers of a trial"
 
 
+@pytest.mark.slow
 def test_measures_in_two_conditions_with_starts() -> None:
     """Under two shunts at once, from three starts; one trial with a waveform, one with a pulse."""
     truth = passive(1)[0]
