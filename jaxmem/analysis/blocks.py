@@ -18,15 +18,15 @@ WIDTH, BLOCKS = 512, 16  # cells of a block, and blocks of a call
 WIDE = 65536  # cells of a call on a GPU
 
 
-def in_blocks(function: Callable, tree: Any, cells: int, *static: Any) -> Any:
+def in_blocks(function: Callable, tree: Any, cells: int, *static: Any, width: int = WIDTH) -> Any:
     """``function(tree, *static)`` for a tree whose leaves have a last axis of ``cells``, or are shared scalars.
 
     Elementwise in cells, in float64 where the leaves are, without touching the caller's configuration. NumPy arrays
     come back. ``static`` arguments are hashable; ``function`` is a plain function of a module, so that the program is
-    found again.
+    found again. ``width``: of a block, where a few cells take so long that empty places in it would be felt.
     """
     cpu = jax.default_backend() == "cpu"
-    width, blocks = (WIDTH, BLOCKS) if cpu else (WIDE, 1)  # one program: another would round otherwise
+    width, blocks = (width, BLOCKS) if cpu else (WIDE, 1)  # one program: another would round otherwise
     leaves, structure = jax.tree.flatten(tree)
     leaves = [np.asarray(x) for x in leaves]
     mine = tuple(x.ndim > 0 for x in leaves)

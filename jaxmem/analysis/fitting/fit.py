@@ -149,7 +149,7 @@ def _drawn_again(
 ) -> tuple[Improved, np.ndarray]:
     """Members that miss a target begin again; the better fit is kept."""
     before = found = lm.seen(layout, numbers, found)
-    misses = np.abs(np.stack(weighted(layout, numbers, found.y, before.values)[: len(layout.rows)])).max(0)
+    misses = np.abs(np.asarray(weighted(layout, numbers, found.y, before.values))[: len(layout.rows)]).max(0)
     missed = np.flatnonzero(~(misses <= MET) | ~resting | ~np.isfinite(before.cost))
     if not missed.size:
         return found, resting
@@ -232,7 +232,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     shaped = lambda x: np.asarray(x).reshape((*np.shape(x)[:-1], *shape))
     at = lm.seen(layout, numbers, found)
     rest, stands = _rest(layout, numbers, found, shape)
-    rows = np.stack(weighted(layout, numbers, found.y, at.values))
+    rows = np.asarray(weighted(layout, numbers, found.y, at.values))
     misses = np.where(numbers.weight > 0, rows[: len(layout.rows)], np.nan)
     low, high = (np.stack([np.broadcast_to(x, members) for x in ends]) for ends in (numbers.low, numbers.high))
     y = np.stack(found.y)
@@ -248,7 +248,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     status = np.where(np.isnan(np.sum(y, 0)), int(FitStatus.NOT_FINITE), status)
     status = np.where(~resting | ~stands | (found.outcome == LOST), int(FitStatus.NO_STEADY_STATE), status)
     spans = asked.rows
-    jacobian = np.stack([np.stack(x) for x in weighted_slopes(layout, numbers, at.slopes, np.zeros(members))])
+    jacobian = np.asarray(weighted_slopes(layout, numbers, at.slopes))
     each = lambda rows, name: _by_condition(asked, name, shaped(rows[spans[name].start : spans[name].stop]))
     with np.errstate(all="ignore"):
         fitted = {path: asked.free[path].value(x) for path, x in zip(layout.free, y, strict=False)}
@@ -263,7 +263,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     return Fit(
         problem=asked, starts=starts, parameters={path: shaped(x) for path, x in fitted.items()},
         at_bound={path: shaped(x) for path, x in zip(layout.free, edge, strict=False)},
-        values={name: each(np.stack(at.values), name) for name in spans}, residuals={name: each(misses, name) for name in spans},
+        values={name: each(at.values, name) for name in spans}, residuals={name: each(misses, name) for name in spans},
         cost=shaped(cost), status=shaped(status.astype(np.int32)), iterations=shaped(found.steps), rest=rest,
         jacobian=shaped(jacobian), common=common, mode=modes_in_words(layout),
     )  # fmt: skip

@@ -105,8 +105,8 @@ def _one(
     def step(w: _Walk) -> _Walk:
         y = tuple(place(w.z))
         at = evaluate(layout, numbers, y, w.guess)
-        rows = jnp.stack(weighted(layout, numbers, y, at.values))
-        slopes = jnp.stack([jnp.stack(row) for row in weighted_slopes(layout, numbers, at.slopes, rows[0] * 0)])
+        rows = weighted(layout, numbers, y, at.values)
+        slopes = weighted_slopes(layout, numbers, at.slopes)
         cost = jnp.sum(rows**2)
         slope = rows @ slopes
         part = jax.nn.sigmoid(w.z)

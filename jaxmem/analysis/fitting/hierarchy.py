@@ -52,9 +52,8 @@ def fit_together(
             break
         flat = tuple(x.reshape(members).astype(dtype) for x in here)
         at = lm.looked(layout, numbers, flat, tuple(x.astype(dtype) for x in guess))
-        one = np.ones(members)
-        rows = by_start(np.stack(weighted(layout, numbers, flat, at.values))) * once[:, None, None]
-        slopes = by_start(np.stack([np.stack(x) for x in weighted_slopes(layout, numbers, at.slopes, one)]))
+        rows = by_start(weighted(layout, numbers, flat, at.values)) * once[:, None, None]
+        slopes = by_start(weighted_slopes(layout, numbers, at.slopes))
         rows, slopes = np.where(part > 0, rows, 0.0), np.where(part > 0, slopes * once[:, None, None, None], 0.0)
         found = (np.isfinite(by_start(at.cost)) | (part == 0)).all(-1)
         new = np.sum(rows**2, (0, 2))

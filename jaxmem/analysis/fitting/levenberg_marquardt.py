@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.analysis.blocks import in_blocks
+from jaxmem.analysis.blocks import WIDTH, in_blocks
 from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
 from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, taken
 from jaxmem.analysis.fitting.residuals import evaluate, weighted, weighted_slopes
@@ -63,7 +63,7 @@ class LevenbergMarquardt(Method):
             more = np.int32(min(iterations, self.iterations - int(found.steps[left].max())))
             here = jax.tree.map(lambda x, left=left: x[..., left], found)
             some = (taken(numbers, left), here, more, tolerance)
-            news = in_blocks(_continued, some, left.size, layout)
+            news = in_blocks(_continued, some, left.size, layout, width=_width(layout, left.size))
             found = jax.tree.map(functools.partial(_put, left), found, news)
             progress(int(np.sum(found.outcome != SEARCHING)))
         return _kept(found)
@@ -76,8 +76,8 @@ class Descent(NamedTuple):
     u: Vector
     trial: Vector
     guess: Vector
-    values: Vector
-    slopes: tuple[Vector, ...]
+    values: jax.Array
+    slopes: jax.Array
     ways: tuple[Vector, ...]
     cost: jax.Array
     largest: jax.Array
@@ -88,12 +88,11 @@ class Descent(NamedTuple):
 
 def begin(y: Vector, u: Vector, rows: int) -> Descent:
     one, k = y[0], len(y)
-    zero, none = jnp.zeros_like(one), jnp.zeros(one.shape, jnp.int32)
-    endless = jnp.full_like(one, jnp.inf)
-    return Descent(
-        y, u, y, u, (zero,) * rows, ((zero,) * k,) * rows, (tuple(jnp.zeros_like(x) for x in u),) * k, endless, endless,
-        jnp.full_like(one, FIRST_DAMPING), none, none,
-    )  # fmt: skip
+    none = jnp.zeros(one.shape, jnp.int32)
+    endless, empty = jnp.full_like(one, jnp.inf), lambda *n: jnp.zeros((*n, *one.shape), one.dtype)
+    ways = (tuple(jnp.zeros_like(x) for x in u),) * k
+    damping = jnp.full_like(one, FIRST_DAMPING)
+    return Descent(y, u, y, u, empty(rows), empty(rows, k), ways, endless, endless, damping, none, none)
 
 
 def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Array, tolerance: jax.Array) -> Descent:
@@ -108,18 +107,18 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
         s, i = carry
         at = jax.lax.optimization_barrier(evaluate(layout, numbers, s.trial, s.guess))
         rows = weighted(layout, numbers, s.trial, at.values)
-        cost = sum(r * r for r in rows)
+        cost = jnp.sum(rows**2, 0)
         live = s.outcome == SEARCHING
         better = live & at.found & (cost < s.cost)
         put = lambda new, old: jnp.where(better, new, old)
         y, u, ways, measured, slopes = jax.tree.map(
             put, (s.trial, at.u, at.ways, at.values, at.slopes), (s.y, s.u, s.ways, s.values, s.slopes)
         )
-        kept, largest = put(cost, s.cost), put(jnp.max(jnp.abs(jnp.stack(rows)), 0), s.largest)
+        kept, largest = put(cost, s.cost), put(jnp.max(jnp.abs(rows), 0), s.largest)
         rows = weighted(layout, numbers, y, measured)
-        matrix = weighted_slopes(layout, numbers, slopes, kept * 0)
-        slope = [sum(r * row[a] for r, row in zip(rows, matrix, strict=True)) for a in range(k)]
-        curvature = [[sum(row[a] * row[b] for row in matrix) for b in range(k)] for a in range(k)]
+        matrix = weighted_slopes(layout, numbers, slopes)
+        slope = [jnp.sum(rows * matrix[:, a], 0) for a in range(k)]
+        curvature = [[jnp.sum(matrix[:, a] * matrix[:, b], 0) for b in range(k)] for a in range(k)]
 
         held = [((y[a] <= low[a]) & (slope[a] > 0)) | ((y[a] >= high[a]) & (slope[a] < 0)) for a in range(k)]
         free = [jnp.where(h, 0.0, g) for h, g in zip(held, slope, strict=True)]
@@ -171,12 +170,19 @@ def looked(layout: Layout, numbers: Numbers, y: Vector, u: Vector) -> Descent:
     """What there is to say of these coordinates, by the program that fits: an infinite cost where no rest is near ``u``."""
     members = y[0].shape[-1]
     begun = in_blocks(_begun, (y, u), members, len(layout.rows))
-    return in_blocks(_continued, (numbers, begun, np.int32(1), y[0].dtype.type(0)), members, layout)
+    given = (numbers, begun, np.int32(1), y[0].dtype.type(0))
+    return in_blocks(_continued, given, members, layout, width=_width(layout, members))
+
+
+def _width(layout: Layout, members: int) -> int:
+    """Of a block: simulations are dear enough to compile for fewer members than a whole one holds."""
+    simulated = any(row.trial is not None for row in layout.rows)
+    return min(WIDTH, max(8, 1 << (members - 1).bit_length())) if simulated else WIDTH
 
 
 def seen(layout: Layout, numbers: Numbers, found: Improved) -> Improved:
     """The same with what there is to know of where it stands."""
-    return found if found.values else _kept(looked(layout, numbers, found.y, found.u))
+    return found if found.values is not None else _kept(looked(layout, numbers, found.y, found.u))
 
 
 def _kept(found: Descent) -> Improved:

@@ -201,7 +201,7 @@ class _Here(NamedTuple):
 
 def _evaluated(given: tuple[Numbers, Vector, Vector], layout: Layout) -> _Here:
     at = evaluate(layout, *given)
-    return _Here(jnp.stack(at.values), jnp.stack([jnp.stack(row) for row in at.slopes]), at.u, at.ways, at.found)
+    return _Here(at.values, at.slopes, at.u, at.ways, at.found)
 
 
 def _started(given: tuple[Numbers, Vector, Point], layout: Layout) -> Vector:

@@ -17,8 +17,8 @@ class Improved(NamedTuple):
     u: Vector
     outcome: Any
     steps: Any
-    values: Vector = ()
-    slopes: tuple[Vector, ...] = ()
+    values: Any = None
+    slopes: Any = None
     cost: Any = None
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions
 from jaxmem.analysis.fitting.quantities import quantity
@@ -28,11 +29,11 @@ SETTLED = {
 
 
 class Evaluation(NamedTuple):
-    """At coordinates y: what is measured (a number per row), its derivatives ``slopes[row][j]``, the unknowns at rest (each over
-    conditions and members), their derivatives ``ways[j][i]``, and whether the rest was found."""
+    """At coordinates y: what is measured (rows, members), its derivatives (rows, coordinates, members), the unknowns at rest
+    (each over conditions and members), their derivatives ``ways[j][i]``, and whether the rest was found."""
 
-    values: Vector
-    slopes: tuple[Vector, ...]
+    values: jax.Array
+    slopes: jax.Array
     u: Vector
     ways: tuple[Vector, ...]
     found: jax.Array
@@ -49,41 +50,40 @@ def evaluate(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector
         columns.append(jax.jvp(f, (y[j],), (jnp.ones_like(y[j]),))[1])
     stacked, _ = solve(held, [jnp.stack([c[i] for c in columns]) for i in range(len(u))])
     ways = tuple(tuple(x[j] for x in stacked) for j in range(len(y)))
-    found_values: Vector = ()
-    slopes = []
-    for j, way in enumerate(ways):
-        unit = tuple(jnp.ones_like(x) if i == j else jnp.zeros_like(x) for i, x in enumerate(y))
-        found_values, slope = jax.jvp(lambda a, b: at_rest(layout, numbers, a, b), (y, u), (unit, way))
-        slopes.append(slope)
-    parts: list[Any] = [list(zip(found_values, zip(*slopes, strict=True), strict=True))]
-    for trial in range(len(numbers.trials)):
-        value, slope = seen_with_slopes(layout, numbers, trial, y, u, ways)
-        parts.append([(x, tuple(s)) for x, s in zip(value, slope, strict=True)])
-    rows = _in_order(layout, parts)
-    return Evaluation(tuple(x for x, _ in rows), tuple(s for _, s in rows), u, ways, found)
+    parts: list[tuple[jax.Array, jax.Array]] = []
+    if rows_of(layout, None):
+        resting, slopes = jnp.zeros(0), []
+        for j, way in enumerate(ways):
+            unit = tuple(jnp.ones_like(x) if i == j else jnp.zeros_like(x) for i, x in enumerate(y))
+            resting, slope = jax.jvp(lambda a, b: at_rest(layout, numbers, a, b), (y, u), (unit, way))
+            slopes.append(slope)
+        parts.append((resting, jnp.stack(slopes, 1)))
+    parts += [seen_with_slopes(layout, numbers, trial, y, u, ways) for trial in range(len(numbers.trials))]
+    measured, matrix = (_in_order(layout, [part[i] for part in parts]) for i in range(2))
+    return Evaluation(measured, matrix, u, ways, found)
 
 
-def weighted(layout: Layout, numbers: Numbers, y: Sequence[Any], measured: Sequence[Any]) -> list[Any]:
-    """Residuals in standard deviations: of the targets, then of priors, then of what spreads around a common value."""
+def weighted(layout: Layout, numbers: Numbers, y: Sequence[Any], measured: Any) -> jax.Array:
+    """Residuals in standard deviations (rows, members): of targets, of priors, of what spreads around a common value."""
     # a number that was not measured may be none in the model either
-    rows = [
-        jnp.where(w > 0, (x - goal) * w, 0) for x, goal, w in zip(measured, numbers.goal, numbers.weight, strict=True)
-    ]
-    rows += [(y[i] - c) / s for i, c, s in zip(layout.priors, numbers.centre, numbers.spread, strict=True)]
+    rows = jnp.where(numbers.weight > 0, (measured - numbers.goal) * numbers.weight, 0)
+    more = [(y[i] - c) / s for i, c, s in zip(layout.priors, numbers.centre, numbers.spread, strict=True)]
     common = range(len(layout.free), layout.coordinates)
-    return rows + [(y[i] - y[k]) / s for i, k, s in zip(layout.pooled, common, numbers.pool, strict=True)]
+    more += [(y[i] - y[k]) / s for i, k, s in zip(layout.pooled, common, numbers.pool, strict=True)]
+    return jnp.concatenate([rows, jnp.stack(more)]) if more else rows
 
 
-def weighted_slopes(layout: Layout, numbers: Numbers, slopes: Sequence[Sequence[Any]], like: Any) -> list[list[Any]]:
-    """The Jacobian of :func:`weighted`."""
-    k = layout.coordinates
-    rows = [[jnp.where(w > 0, x * w, 0) for x in row] for row, w in zip(slopes, numbers.weight, strict=True)]
-    unit = lambda i, s: [(like * 0 + 1) / s if a == i else like * 0 for a in range(k)]
-    rows += [unit(i, s) for i, s in zip(layout.priors, numbers.spread, strict=True)]
-    for c, (i, s) in enumerate(zip(layout.pooled, numbers.pool, strict=True)):
-        away, there = unit(i, s), unit(len(layout.free) + c, s)
-        rows.append([a - b for a, b in zip(away, there, strict=True)])
-    return rows
+def weighted_slopes(layout: Layout, numbers: Numbers, slopes: Any) -> jax.Array:
+    """The Jacobian of :func:`weighted` (rows, coordinates, members)."""
+    weight = numbers.weight[:, None]
+    rows = jnp.where(weight > 0, slopes * weight, 0)
+    none = jnp.zeros(slopes.shape[1:], slopes.dtype)
+    more = [none.at[i].set(1 / s) for i, s in zip(layout.priors, numbers.spread, strict=True)]
+    common = range(len(layout.free), layout.coordinates)
+    more += [
+        none.at[i].set(1 / s).at[k].set(-1 / s) for i, k, s in zip(layout.pooled, common, numbers.pool, strict=True)
+    ]
+    return jnp.concatenate([rows, jnp.stack(more)]) if more else rows
 
 
 def sum_of_squares(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> jax.Array:
@@ -92,18 +92,18 @@ def sum_of_squares(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: 
     u, found, _ = _settled(layout, numbers, fixed, jax.lax.stop_gradient(u))
     membrane = _everywhere(layout, numbers, y, u[0])
     u = attached(lambda w: changes(membrane, layout.unknowns, w), jax.lax.stop_gradient(u))
-    cost = sum(r * r for r in weighted(layout, numbers, y, values(layout, numbers, y, u)))
+    cost = jnp.sum(weighted(layout, numbers, y, values(layout, numbers, y, u)) ** 2, 0)
     return jnp.where(found, cost, jnp.inf)
 
 
-def values(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> Vector:
-    """What is measured, row by row, each over members."""
-    parts = [list(at_rest(layout, numbers, y, u))]
-    parts += [list(seen(layout, numbers, trial, tuple(y), u)) for trial in range(len(numbers.trials))]
-    return tuple(_in_order(layout, parts))
+def values(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> jax.Array:
+    """What is measured (rows, members)."""
+    parts = [at_rest(layout, numbers, y, u)] if rows_of(layout, None) else []
+    parts += [seen(layout, numbers, trial, tuple(y), u) for trial in range(len(numbers.trials))]
+    return _in_order(layout, parts)
 
 
-def at_rest(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> Vector:
+def at_rest(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> jax.Array:
     """Those of :func:`values` that are measured at rest."""
     membrane = _everywhere(layout, numbers, y, u[0])
     rest = rest_at(membrane, layout.unknowns, u)
@@ -114,14 +114,15 @@ def at_rest(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector)
             function = quantity(membrane, row.of) if isinstance(row.of, str) else row.of
             known[row.of] = jnp.broadcast_to(jnp.asarray(function(membrane, rest), u[0].dtype), u[0].shape)
         out.append(known[row.of][row.condition])
-    return tuple(out)
+    return jnp.stack(out)
 
 
-def _in_order(layout: Layout, parts: Sequence[Sequence[Any]]) -> list[Any]:
+def _in_order(layout: Layout, parts: Sequence[jax.Array]) -> jax.Array:
     """What was found for the rows at rest, then for those of each trial, in the order of all rows."""
-    places = [i for trial in (None, *range(len(parts) - 1)) for i in rows_of(layout, trial)]
-    found = dict(zip(places, (x for part in parts for x in part), strict=True))
-    return [found[i] for i in range(len(layout.rows))]
+    trials = sorted({row.trial for row in layout.rows if row.trial is not None})
+    places = [i for trial in (None, *trials) for i in rows_of(layout, trial)]
+    whole = jnp.concatenate(parts) if len(parts) > 1 else parts[0]
+    return whole if places == sorted(places) else whole[np.argsort(places)]
 
 
 def _everywhere(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], like: jax.Array) -> Membrane:

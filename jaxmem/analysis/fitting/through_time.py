@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.analysis.fitting.derivatives import derivative_mode, jacobian_columns
-from jaxmem.analysis.fitting.problem import Layout, Numbers, Row, Vector, fitted_membrane, in_conditions
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions
 from jaxmem.analysis.fitting.trials import observed
 from jaxmem.analysis.resting import rest_at
 
@@ -29,11 +29,14 @@ def seen(layout: Layout, numbers: Numbers, trial: int, y: Vector, u: Vector, che
     values = dict(zip(wanted, found.values, strict=True))
     shape = (len(conditions), *u[0].shape[1:])
 
-    def number(row: Row) -> jax.Array:
-        x = values[row.of] if row.sample is None else values[row.of][row.sample]
-        return jnp.broadcast_to(x, shape)[conditions.index(row.condition)].astype(u[0].dtype)
-
-    return jnp.stack([number(row) for row in rows])
+    parts = []  # a measure is one row; all samples of a trace stand together, or a long one would take minutes to compile
+    for row in rows:
+        if row.sample in (None, 0):
+            x = values[row.of]
+            samples = 1 if row.sample is None else x.shape[0]
+            whole = jnp.broadcast_to(x, shape if row.sample is None else (samples, *shape)).reshape(samples, *shape)
+            parts.append(whole[:, conditions.index(row.condition)].astype(u[0].dtype))
+    return jnp.concatenate(parts)
 
 
 def seen_with_slopes(
