@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Row, Vector, fitted_membrane, in_conditions
 from jaxmem.analysis.fitting.quantities import quantity
 from jaxmem.analysis.fitting.through_time import rows_of, seen, seen_with_slopes
 from jaxmem.analysis.pseudo_transient import NEWTON, attached
@@ -65,19 +65,23 @@ def evaluate(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector
 
 def weighted(layout: Layout, numbers: Numbers, y: Sequence[Any], measured: Sequence[Any]) -> list[Any]:
     """Residuals in standard deviations: of the targets, then of priors, then of what spreads around a common value."""
-    # a number that was not measured may be none in the model either
-    rows = [
-        jnp.where(w > 0, (x - goal) * w, 0) for x, goal, w in zip(measured, numbers.goal, numbers.weight, strict=True)
-    ]
+    each = zip(layout.rows, measured, numbers.goal, numbers.weight, strict=True)
+    rows = [_there(row, (x - goal) * w, w) for row, x, goal, w in each]
     rows += [(y[i] - c) / s for i, c, s in zip(layout.priors, numbers.centre, numbers.spread, strict=True)]
     common = range(len(layout.free), layout.coordinates)
     return rows + [(y[i] - y[k]) / s for i, k, s in zip(layout.pooled, common, numbers.pool, strict=True)]
 
 
+def _there(row: Row, x: Any, w: Any) -> Any:
+    """A number of a trial that was not measured may not be there in the simulation either: a latency without a spike."""
+    return x if row.trial is None else jnp.where(w > 0, x, 0)
+
+
 def weighted_slopes(layout: Layout, numbers: Numbers, slopes: Sequence[Sequence[Any]], like: Any) -> list[list[Any]]:
     """The Jacobian of :func:`weighted`."""
     k = layout.coordinates
-    rows = [[jnp.where(w > 0, x * w, 0) for x in row] for row, w in zip(slopes, numbers.weight, strict=True)]
+    each = zip(layout.rows, slopes, numbers.weight, strict=True)
+    rows = [[_there(row, x * w, w) for x in along] for row, along, w in each]
     unit = lambda i, s: [(like * 0 + 1) / s if a == i else like * 0 for a in range(k)]
     rows += [unit(i, s) for i, s in zip(layout.priors, numbers.spread, strict=True)]
     for c, (i, s) in enumerate(zip(layout.pooled, numbers.pool, strict=True)):
