@@ -29,6 +29,7 @@ FLOOR = {
     "float64": 1e-12,
     "float32": 1e-6,
 }  # of the largest curvature: what damps a coordinate that does next to nothing
+IDLE = {"float64": 1e-12, "float32": 1e-6}  # of the largest slope: what is less is rounding, and its parameter stays
 ALONG = {"float64": 1e-8, "float32": 1e-4}  # cosine between the residuals and every column of J, at a minimum
 
 
@@ -120,7 +121,12 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
         slope = [jnp.sum(rows * matrix[:, a], 0) for a in range(k)]
         curvature = [[jnp.sum(matrix[:, a] * matrix[:, b], 0) for b in range(k)] for a in range(k)]
 
-        held = [((y[a] <= low[a]) & (slope[a] > 0)) | ((y[a] >= high[a]) & (slope[a] < 0)) for a in range(k)]
+        strength = [curvature[a][a] * reach[a] ** 2 for a in range(k)]
+        idle = IDLE[str(dtype)] ** 2 * functools.reduce(jnp.maximum, strength)
+        held = [
+            ((y[a] <= low[a]) & (slope[a] > 0)) | ((y[a] >= high[a]) & (slope[a] < 0)) | (strength[a] <= idle)
+            for a in range(k)
+        ]
         free = [jnp.where(h, 0.0, g) for h, g in zip(held, slope, strict=True)]
         along = jnp.max(jnp.stack([
             jnp.abs(g) / jnp.sqrt(jnp.where(curvature[a][a] > 0, curvature[a][a] * jnp.where(kept > 0, kept, 1), 1.0))
