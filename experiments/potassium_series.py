@@ -1,0 +1,190 @@
+"""Leak permeabilities from resting potentials at several bath potassium values, and what the pump does to them.
+
+First a fibre of frog muscle with no pump, as Hodgkin and Horowicz described it: their equation's potentials give back their
+ratio of permeabilities, and however many potentials there are, only a ratio. Then cells with a 3:2 pump, each at its own
+steady state: who reads their potentials by the equation of Goldman, Hodgkin and Katz finds two thirds of P_Na : P_K.
+"""
+
+import argparse
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import jaxmem as jm
+from jaxmem import plots
+from jaxmem.electrochemistry import nernst, thermal_voltage
+
+QUESTION = "What do resting potentials at several bath potassium values tell of the leaks, and what does the pump hide?"
+# The equation is quoted from memory: V = 58 mV log10(([K]o + 0.01 [Na]o)/140 mM), sulphate solutions.
+HODGKIN_HOROWICZ = "A. L. Hodgkin & P. Horowicz 1959, J Physiol 148:127, doi:10.1113/jphysiol.1959.sp006278"
+MULLINS_NODA = "L. J. Mullins & K. Noda 1963, J Gen Physiol 47:117, doi:10.1085/jgp.47.1.117"
+POTASSIUM = np.array([0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 50.0, 100.0])  # mM
+CATIONS = 122.5  # mM of K+ and Na+ outside together, as in Ringer's solution
+LIVING = np.array([2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0])  # mM, for the mammalian cell
+ASKED = {"one potential": 1, "eight potentials": 1, "and the input resistance": 2}  # how many numbers each tells
+BOUNDS = {"na_leak.p": (1e-11, 1e-5), "k_leak.p": (1e-9, 1e-3)}  # cm/s
+
+
+def run(starts: int = 24, n_k: float = 2.0):
+    """(variables to keep, findings); the living cells' pumps take in ``n_k`` K+ per cycle."""
+    findings = jm.Findings(QUESTION)
+    kept = muscle(findings, starts) | living(findings, n_k)
+    return kept, findings
+
+
+def muscle(findings: jm.Findings, starts: int) -> dict:
+    """One fit of three data sets: one potential, all, and all with the input resistance; NaN is what was not measured."""
+    fibre = jm.Membrane(
+        {"na_leak": jm.GHKLeak(p=5e-8, ion="na"), "k_leak": jm.GHKLeak(p=5e-6, ion="k")},
+        {"na": jm.Species(10.0, 120.0), "k": jm.Species(140.0, 2.5)},
+        celsius=20.0, initial_v=-90.0, geometry=jm.Sphere(radius=50.0),
+    )  # fmt: skip
+    resistance = float(jm.input_resistance(fibre, jm.resting_state(fibre)))
+    told = np.round(58 * np.log10((POTASSIUM + 0.01 * (CATIONS - POTASSIUM)) / 140), 1)
+    once = np.where(POTASSIUM == 2.5, told, np.nan)
+    baths = [{"k.outside": k, "na.outside": CATIONS - k} for k in POTASSIUM]
+    targets = {
+        "resting_potential": jm.Target(np.stack([once, told, told], 1), sd=1.0, at=baths),
+        "input_resistance": jm.Target(np.array([np.nan, np.nan, resistance]), sd=0.01 * resistance),
+    }
+    fits = jm.fit(fibre, free=BOUNDS, targets=targets, starts=starts, seed=3)
+    na, k = (np.asarray(fits.parameters[path]) for path in BOUNDS)
+    findings.expect("starts that came to rest", np.mean(settled(fits)), 0.9, 1)
+    for i, (name, wanted) in enumerate(ASKED.items()):
+        good = settled(fits)[:, i]
+        ratios, decades = na[good, i] / k[good, i], np.ptp(np.log10(k[good, i]))
+        findings.expect(f"{name}: decades over which P_K is left", decades, *((0, 1e-3) if wanted == 2 else (2, 6)))
+        findings.expect(f"{name}: P_Na : P_K, largest over smallest", ratios.max() / ratios.min(), 1, 1.001)
+        size, direction = singular(fits, int(np.argmax(good)), i)
+        rank = int(np.sum(size > 1e-6 * size[0]))
+        findings.expect(f"{name}: numbers that are told", rank, wanted, wanted)
+        if wanted == 1:  # in logarithms, both permeabilities together
+            findings.expect(
+                f"{name}: what is left, along P_Na and P_K alike", abs(direction.sum()) / 2**0.5, 0.9999, 1.0001
+            )
+    ratio = float(np.median(na[:, 2] / k[:, 2]))
+    findings.expect("P_Na : P_K of the published equation's potentials", ratio, 0.0095, 0.0105, source=HODGKIN_HOROWICZ)
+    found = np.asarray(fits.values["resting_potential"])[:, int(np.argmax(settled(fits)[:, 2])), 2]
+    findings.expect("largest distance from them", np.abs(found - told).max(), 0, 0.5, "mV")
+    dense = np.geomspace(POTASSIUM[0], POTASSIUM[-1], 60)
+    drawn = fibre.with_parameters({"na_leak.p": 5e-6 * ratio, "k.outside": dense, "na.outside": CATIONS - dense})
+    return {
+        "bath": ("potential", POTASSIUM, "mM", "K+ outside"),
+        "told": ("potential", told, "mV", "by the published equation, rounded"),
+        "fitted": ("potential", found, "mV", "fitted"),
+        "dense": ("point", dense, "mM", "K+ outside"),
+        "curve": ("point", jm.resting_state(drawn).v, "mV", "rests of the fitted fibre"),
+        "e_k": ("point", np.asarray(nernst(140.0, dense, 1, 20.0)), "mV", "Nernst potential of K+"),
+        "starts/k": (("start", "asked"), k, "cm/s", "P_K of each start"),
+        "starts/na": (("start", "asked"), na, "cm/s", "P_Na of each start"),
+        "asked": ("asked", list(ASKED), "1", "what was fitted to"),
+    }  # fmt: skip
+
+
+def settled(fits: jm.Fit) -> np.ndarray:
+    return np.isin(fits.status, [jm.FitStatus.CONVERGED, jm.FitStatus.STATIONARY])
+
+
+def singular(fits: jm.Fit, start: int, cell: int) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values of the derivative of one start's residuals, and the direction (of logarithms) of the least."""
+    _, size, axes = np.linalg.svd(np.nan_to_num(np.asarray(fits.jacobian)[..., start, cell]))
+    return size, axes[-1]
+
+
+def living(findings: jm.Findings, n_k: float) -> dict:
+    cell = jm.presets.pump_leak_ghk().with_parameters({"pump.n_k": n_k})
+    baths = [{"k.outside": k, "na.outside": 150.0 - k} for k in LIVING]
+    truth = cell.with_parameters({"k.outside": LIVING, "na.outside": 150.0 - LIVING})
+    rest = jm.resting_state(truth)
+    na, k = rest.concentrations["na.inside"], rest.concentrations["k.inside"]
+    p = {path: float(x.value) for path, x in cell.parameters().items() if path in BOUNDS}
+    true = p["na_leak.p"] / p["k_leak.p"]
+
+    u = np.exp(rest.v / float(thermal_voltage(37.0)))
+    alone = (k * u - LIVING) / (150.0 - LIVING - na * u)  # GHK of one potential, solved for P_Na : P_K
+    findings.expect(
+        "3:2 pump: truth over GHK, least of the baths", (true / alone).min(), 1.4999, 1.5001, source=MULLINS_NODA
+    )
+    findings.expect("and most", (true / alone).max(), 1.4999, 1.5001)
+
+    held = jm.Membrane(
+        {name: cell.mechanisms[name] for name in ("na_leak", "k_leak")},
+        {"na": jm.Species(10.0, 145.0), "k": jm.Species(140.0, 5.0)},
+        celsius=37.0, initial_v=-70.0,
+    )  # fmt: skip
+    measured = [bath | {"na.inside": a, "k.inside": b} for bath, a, b in zip(baths, na, k, strict=True)]
+    plain = jm.fit(
+        held,
+        free={"na_leak.p": BOUNDS["na_leak.p"]},
+        targets={"resting_potential": jm.Target(rest.v, sd=1.0, at=measured)},
+    )
+    without = float(plain.parameters["na_leak.p"]) / p["k_leak.p"]
+    findings.expect("truth over a fit that knows of no pump", true / without, 1.4999, 1.5001, source=MULLINS_NODA)
+    left = np.abs(np.asarray(plain.values["resting_potential"]) - rest.v).max()
+    findings.expect("which meets every potential all the same", left, 0, 1e-3, "mV")
+
+    begun = cell.with_parameters({path: x * f for (path, x), f in zip(p.items(), (0.3, 2.0), strict=True)})
+    full = jm.fit(begun, free=BOUNDS, targets={"resting_potential": jm.Target(rest.v, sd=1.0, at=baths)}, starts=None)
+    for path, x in p.items():
+        ratio = float(full.parameters[path]) / x
+        findings.expect(f"{path} of a fit that knows the pump, over the truth", ratio, 0.999, 1.001)
+    with_pump = float(full.parameters["na_leak.p"] / full.parameters["k_leak.p"])
+    return {
+        "living/bath": ("living", LIVING, "mM", "K+ outside"),
+        "living/v": ("living", rest.v, "mV", "rest of a cell with a pump"),
+        "living/ghk": ("living", alone, "1", "P_Na : P_K by GHK from that potential"),
+        "living/truth": ((), true, "1", "P_Na : P_K of the cell"),
+        "living/without": ((), without, "1", "of a fit of all potentials without a pump"),
+        "living/with": ((), with_pump, "1", "of a fit with the pump"),
+    }
+
+
+@plots.styled
+def draw(kept: dict):
+    get = lambda name: np.asarray(kept[name][1])
+    figure = plots.new_figure(8.4, 3.8)
+    left, middle, right = figure.subplots(1, 3)
+    left.semilogx(get("dense"), get("e_k"), color="0.6", ls="--", label="potential of K⁺")
+    left.semilogx(get("dense"), get("curve"), color=plots.CYCLE[0], label="fit")
+    left.semilogx(get("bath"), get("told"), "o", color="black", ms=4, label="published equation")
+    left.set(xlabel="K⁺ outside (mM)", ylabel="resting potential (mV)", title="Frog muscle")
+    left.legend(loc="upper left")
+    for k, na, name, mark, colour in zip(
+        get("starts/k").T[1:], get("starts/na").T[1:], kept["asked"][1][1:], ("o", "*"), plots.CYCLE, strict=False
+    ):
+        middle.loglog(k, na, mark, color=colour, ms=4 if mark == "o" else 11, label=name)
+    middle.set(xlabel="P of K⁺ (cm/s)", ylabel="P of Na⁺ (cm/s)", title="Every start of the fit")
+    middle.legend(loc="upper left")
+    right.plot(get("living/bath"), get("living/ghk"), "o", color="black", ms=4, label="GHK, each potential")
+    right.axhline(float(get("living/without")), color=plots.CYCLE[1], label="fit without a pump")
+    right.axhline(float(get("living/with")), color=plots.CYCLE[0], label="fit with the pump")
+    right.axhline(float(get("living/truth")), color="black", ls=":", lw=2, label="truth")
+    right.set(xlabel="K⁺ outside (mM)", ylabel="P of Na⁺ over P of K⁺", title="Cells with a 3:2 pump")
+    right.set_ylim(0, 0.09)
+    right.legend(loc="upper right")
+    return plots.finish(
+        figure,
+        "What a potassium series tells of the leaks",
+        "Left: potentials by the equation of 1959, and the fit of one permeability. Middle: fits from many starts; potentials fix "
+        "a ratio, however many there are, and the input resistance picks a point on the line. Right: a 3:2 pump makes the "
+        "ratio read from potentials two thirds of the true one, in every bath, and no potential gives it away.",
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("potassium_series.h5"), help="HDF5 file; the figure goes beside it"
+    )
+    output = parser.parse_args().output
+    jax.config.update("jax_enable_x64", True)  # to compare with equations
+    kept, findings = run()
+    print(findings)
+    jm.save_variables(output, kept, overwrite=True, attributes=findings.attributes)
+    plots.save(draw(kept), output.with_suffix(".png"))
+    findings.check()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+"""Rate constants of the squid axon's channels from clamp curves, each depolarisation fitted by itself, as in 1952.
+
+Under an ideal clamp gates relax as exponentials: a step's potassium conductance is fixed by where it goes and how fast, its
+sodium conductance by a size and two time constants. These are fitted to the points of each curve, all curves at once, and
+turned into rates of opening and closing as Hodgkin and Huxley did. Without --data the curves are simulated with their
+equations, sampled as theirs were, and noisy; with it (columns conductance, depolarisation_mV, t_ms, g_mS_cm2) they are
+measured ones.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmem as jm
+from jaxmem import plots
+
+QUESTION = "Which rates of opening and closing do the conductances of the clamped squid axon tell, and which not?"
+PAPER = "A. L. Hodgkin & A. F. Huxley 1952, J Physiol 117:500, doi:10.1113/jphysiol.1952.sp004764"
+STEPS = np.array(
+    [6.0, 10.0, 19.0, 26.0, 32.0, 38.0, 51.0, 63.0, 76.0, 88.0, 100.0, 109.0]
+)  # mV, those of figures 3 and 6
+HOLDING, ONSET = -65.0, 1.0  # mV, ms
+NOISE = 0.015  # of a curve's largest point
+TOLD = 0.15  # standard error of ln(rate) up to which a curve is said to tell the rate
+Curves = dict[tuple[str, float], np.ndarray]
+
+
+class PotassiumStep(jm.Mechanism):
+    """``g = (g_end^1/4 - (g_end^1/4 - g_start^1/4) exp(-t/tau))^4`` at the time ``t`` after a step: equation 11 of the paper."""
+
+    g_start: jm.Number = jm.parameter("mS/cm^2", "conductance before the step", default=0.24, positive=True)
+    g_end: jm.Number = jm.parameter("mS/cm^2", "conductance long after it", default=10.0, positive=True)
+    tau: jm.Number = jm.parameter("ms", "time constant of n", default=3.0, positive=True)
+    t: jm.Number = jm.parameter("ms", "time since the step", default=1.0, minimum=0.0)
+
+    @property
+    def conductance(self) -> jax.Array:
+        start, end = jnp.sqrt(jnp.sqrt(self.g_start)), jnp.sqrt(jnp.sqrt(self.g_end))
+        return (end - (end - start) * jnp.exp(-self.t / self.tau)) ** 4
+
+
+class SodiumStep(jm.Mechanism):
+    """``g = g_all m^3 h/h_0`` at ``t`` after a step, m from 0 to 1, h/h_0 from 1 to ``left``: equations 17 to 19 of the paper."""
+
+    g_all: jm.Number = jm.parameter("mS/cm^2", "maximal conductance times m_inf^3 h_0", default=20.0, positive=True)
+    tau_m: jm.Number = jm.parameter("ms", "time constant of m", default=0.3, positive=True)
+    tau_h: jm.Number = jm.parameter("ms", "time constant of h", default=1.0, positive=True)
+    left: jm.Number = jm.parameter("1", "h_inf/h_0", default=0.0, minimum=0.0)
+    late: jm.Number = jm.parameter("ms", "by which the points are later than told", default=0.01, positive=True)
+    t: jm.Number = jm.parameter("ms", "time since the step, as told", default=1.0, minimum=0.0)
+
+    @property
+    def conductance(self) -> jax.Array:
+        t = self.t + self.late
+        return (
+            self.g_all * (1 - jnp.exp(-t / self.tau_m)) ** 3 * (self.left + (1 - self.left) * jnp.exp(-t / self.tau_h))
+        )
+
+
+def conductance(membrane: jm.Membrane, rest: jm.RestingState) -> jax.Array:
+    return membrane.mechanisms["curve"].conductance
+
+
+FREE: dict[str, dict[str, jm.Free]] = {
+    "gK": {
+        "curve.g_end": jm.Free(0.05, 100.0),
+        "curve.tau": jm.Free(0.2, 60.0),
+        "curve.g_start": jm.Free(0.05, 2.0, shared=True),
+    },
+    "gNa": {
+        "curve.g_all": jm.Free(0.005, 1000.0),
+        "curve.tau_m": jm.Free(0.01, 2.0),
+        "curve.tau_h": jm.Free(0.1, 60.0),
+        "curve.late": jm.Free(1e-3, 0.3, shared=True),
+    },
+}
+# What ln(rate) is, of the logarithms of the curve's own numbers (those of FREE that are not shared, in order).
+PARTS = {
+    "alpha_n": ("gK", (0.25, -1.0)),
+    "beta_n": ("gK", None),
+    "alpha_m": ("gNa", (1 / 3, -1.0, 0.0)),
+    "beta_h": ("gNa", (0.0, 0.0, -1.0)),
+}
+
+
+def run(data: Path | None = None, seed: int = 1, rates_doubled: bool = False):
+    """(variables to keep, findings, points, fits by conductance)."""
+    findings = jm.Findings(QUESTION)
+    curves = read(data) if data else simulated(seed, rates_doubled)
+    fits, kept = {}, {"depolarisation": ("curve", STEPS, "mV", "from the holding potential of -65 mV")}
+    for name in ("gK", "gNa"):
+        t, g = padded({step: points for (what, step), points in curves.items() if what == name})
+        fits[name] = fit = fitted(name, t, g)
+        found = np.asarray(fit.values["g"])
+        own = rms(found - g) / np.nanmax(g, 0)
+        then, scale, late = of_1952(name, t, g)
+        before = rms(then - g) / np.nanmax(g, 0)
+        findings.expect(f"{name}: curves whose fit converged or came to rest", np.mean(settled(fit)), 1, 1)
+        findings.expect(f"{name}: rms residual of the fits, % of the curve's largest", 100 * rms(own, 0), 0, 7)
+        findings.expect(
+            f"{name}: the same of the rates of 1952, largest conductance fitted", 100 * rms(before, 0), 0, 15
+        )
+        findings.expect(f"{name}: worst residual over that of 1952, of one curve", np.max(own / before), 0, 1.0001)
+        findings.expect(f"{name}: largest conductance, relative to 120 or 36", scale, 0.3, 1.1)
+        if data is None:
+            findings.expect(f"{name}: rms residual of the fits over the noise", rms(own, 0) / NOISE, 0.6, 1.2)
+        kept |= {
+            f"{name}/residual": ("curve", own, "1", "rms residual of the fit over the curve's largest point"),
+            f"{name}/residual_1952": ("curve", before, "1", "the same of the rates of 1952"),
+        }
+    if "curve.late" in FREE["gNa"]:
+        late = float(np.max(fits["gNa"].parameters["curve.late"]))
+        findings.expect("gNa: points later than told by", late, 0, 0.2, "ms")
+    for what, (value, error) in rates(fits).items():
+        then = rates_1952(what)
+        told = error < TOLD
+        ratio = value / then
+        low, high = (0.5, 1.6) if data else (0.85, 1.15)
+        findings.expect(f"{what}: curves that tell it, of 12", told.sum(), 3, 12)
+        findings.expect(f"{what}: fitted over 1952, median of those", np.median(ratio[told]), low, high, source=PAPER)
+        kept |= {
+            what: ("curve", value, "1/ms", "rate from the fit of one curve"),
+            f"{what}_error": ("curve", error, "1", "standard error of its logarithm"),
+            f"{what}_1952": ("curve", then, "1/ms", "the formula of 1952"),
+        }
+    return kept, findings, curves, fits
+
+
+def simulated(seed: int, doubled: bool = False) -> Curves:
+    """Conductances of the axon of 1952 under a clamp, at the times of about a dozen points of each curve, with noise."""
+    axon = jm.presets.hodgkin_huxley_1952().with_parameters({"initial_v": HOLDING})
+    if doubled:
+        axon = axon.with_parameters({"celsius": 6.3 + 10 * np.log(2) / np.log(3)})
+    clamp = jm.VoltageClamp.steps(HOLDING, HOLDING + STEPS, ONSET, ONSET + 12.0)
+    record = jm.Record(["v", "sodium.i_na", "potassium.i_k"], every=0.01)
+    sim = jm.simulate(axon, ONSET + 12.0, dt=0.01, stimulus=clamp, record=record)
+    rng, curves = np.random.default_rng(seed), {}
+    for name, current, e, end in (("gK", "potassium.i_k", -77.0, 11.5), ("gNa", "sodium.i_na", 50.0, 6.0)):
+        for i, step in enumerate(STEPS):
+            t = np.geomspace(0.12, end / (1 + step / 100), 13)
+            g = np.interp(t, sim.time - ONSET, sim.traces[current][:, i] / (sim.traces["v"][:, i] - e))
+            curves[name, step] = np.stack([t, g + NOISE * g.max() * rng.standard_normal(t.size)], 1)
+    return curves
+
+
+def read(path: Path) -> Curves:
+    """(conductance, depolarisation) -> rows of (t, g)."""
+    points: dict[tuple[str, float], list] = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            key = row["conductance"], float(row["depolarisation_mV"])
+            points.setdefault(key, []).append((float(row["t_ms"]), float(row["g_mS_cm2"])))
+    return {key: np.array(rows) for key, rows in points.items()}
+
+
+def padded(curves: dict[float, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Times and conductances (points, curves) in the order of STEPS; g is NaN where a curve has no more points."""
+    size = max(map(len, curves.values()))
+    t, g = np.ones((size, len(STEPS))), np.full((size, len(STEPS)), np.nan)
+    for i, step in enumerate(STEPS):
+        points = curves[step]
+        t[: len(points), i], g[: len(points), i] = points.T
+    return t, g
+
+
+def fitted(name: str, t: np.ndarray, g: np.ndarray) -> jm.Fit:
+    """All curves of one conductance: a cell each, its points the conditions ``curve.t``."""
+    if name == "gK":
+        curve = PotassiumStep(g_end=np.nanmax(g, 0), tau=1 / sum(formula("n", STEPS)))
+    else:
+        (a, b), (a0, b0) = formula("h", STEPS), formula("h", np.zeros(1))
+        left = a / (a + b) * (a0 + b0) / a0
+        curve = SodiumStep(g_all=2 * np.nanmax(g, 0), tau_m=1 / sum(formula("m", STEPS)), tau_h=1 / (a + b), left=left)
+    cells = jm.Membrane({"curve": curve, "leak": jm.Leak(g=0.3, e=HOLDING, ion="k")}, {"k": jm.Species()})
+    points = jm.Target(g, sd=NOISE * np.nanmax(g, 0), at=[{"curve.t": x} for x in t], of=conductance)
+    return jm.fit(cells, free=FREE[name], targets={"g": points})
+
+
+def settled(fit: jm.Fit) -> np.ndarray:
+    return np.isin(fit.status, [jm.FitStatus.CONVERGED, jm.FitStatus.STATIONARY, jm.FitStatus.AT_BOUND])
+
+
+def rms(x: np.ndarray, axis: int = 0) -> np.ndarray:
+    return np.sqrt(np.nanmean(np.square(x), axis))
+
+
+def formula(gate: str, depolarisation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Opening and closing (1/ms): equations 12, 13, 20, 21, 23, 24 of the paper."""
+    u = np.asarray(depolarisation)
+    ramp = lambda x: np.where(np.abs(x) < 1e-6, 1 - x / 2, x / np.expm1(np.where(np.abs(x) < 1e-6, 1, x)))
+    return {
+        "n": (0.1 * ramp((10 - u) / 10), 0.125 * np.exp(-u / 80)),
+        "m": (ramp((25 - u) / 10), 4 * np.exp(-u / 18)),
+        "h": (0.07 * np.exp(-u / 20), 1 / (np.exp((30 - u) / 10) + 1)),
+    }[gate]
+
+
+def rates_1952(what: str) -> np.ndarray:
+    return formula(what[-1], STEPS)[what.startswith("beta")]
+
+
+def of_1952(name: str, t: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Conductances by the rates of 1952 at the points, the largest conductance and the lateness of points that fit best."""
+
+    def gate(which: str, t: np.ndarray) -> np.ndarray:
+        (a, b), (a0, b0) = formula(which, STEPS), formula(which, np.zeros(1))
+        return a / (a + b) - (a / (a + b) - a0 / (a0 + b0)) * np.exp(-t * (a + b))
+
+    best = None
+    weight = 1 / np.nanmax(g, 0)
+    for late in np.linspace(0, 0.3, 31) if name == "gNa" else [0.0]:
+        x = 36 * gate("n", t) ** 4 if name == "gK" else 120 * gate("m", t + late) ** 3 * gate("h", t + late)
+        there = ~np.isnan(g)
+        scale = np.sum((x * g * weight**2)[there]) / np.sum((x * x * weight**2)[there])
+        left = np.nansum(np.square((scale * x - g) * weight))
+        if best is None or left < best[0]:
+            best = left, scale * x, scale, late
+    return best[1:]
+
+
+def rates(fits: dict[str, jm.Fit]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rates (1/ms) of each curve and the standard errors of their logarithms, from the scatter of the curve's own points.
+
+    The largest conductances are such that n_inf at the largest depolarisation, and m_inf at the largest four, are those of
+    1952: a curve tells only their product.
+    """
+    p = {name: {path[6:]: np.asarray(x) for path, x in fit.parameters.items()} for name, fit in fits.items()}
+    n_inf = lambda gate: formula(gate, STEPS)[0] / sum(formula(gate, STEPS))
+    n = n_inf("n")[-1] * (p["gK"]["g_end"] / p["gK"]["g_end"][-1]) ** 0.25
+    size = np.median(p["gNa"]["g_all"][-4:] / n_inf("m")[-4:] ** 3)
+    m = (p["gNa"]["g_all"] / size) ** (1 / 3)
+    value = {
+        "alpha_n": n / p["gK"]["tau"],
+        "beta_n": (1 - n) / p["gK"]["tau"],
+        "alpha_m": m / p["gNa"]["tau_m"],
+        "beta_h": (1 - n_inf("h")) / p["gNa"]["tau_h"],
+    }
+    parts = {**PARTS, "beta_n": ("gK", np.stack([-0.25 * n / (1 - n), -np.ones_like(n)]))}
+    return {what: (x, standard_error(fits[parts[what][0]], parts[what][1])) for what, x in value.items()}
+
+
+def standard_error(fit: jm.Fit, part) -> np.ndarray:
+    """Of the sum of ``part`` times the logarithms of a curve's own numbers; what is shared is taken as known."""
+    own = [i for i, path in enumerate(fit.free) if not fit.free[path].shared]
+    j, r = np.asarray(fit.jacobian)[:, own], np.asarray(fit.residuals["g"])
+    j = np.moveaxis(np.nan_to_num(j[: len(r)]), -1, 0)  # (curves, points, numbers)
+    spare = (~np.isnan(r)).sum(0) - len(own)
+    spread = np.nansum(r * r, 0) / spare
+    c = np.broadcast_to(np.asarray(part).reshape(len(own), -1).T, (len(STEPS), len(own)))
+    covariance = np.linalg.pinv(np.swapaxes(j, 1, 2) @ j)
+    return np.sqrt(spread * np.einsum("ci,cij,cj->c", c, covariance, c))
+
+
+@plots.styled
+def draw(kept: dict, curves: Curves, fits: dict):
+    from matplotlib import colormaps
+
+    figure = plots.new_figure(8.4, 6.4)
+    axes = figure.subplots(2, 2)
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(STEPS)))
+    for ax, name, end in ((axes[0, 0], "gK", 11.5), (axes[0, 1], "gNa", 5.0)):
+        p = {path[6:]: np.asarray(x) for path, x in fits[name].parameters.items()}
+        dense = np.linspace(0, end, 300)[:, None]
+        if name == "gK":
+            lines = PotassiumStep(p["g_start"], p["g_end"], p["tau"], dense).conductance
+        else:
+            left = fits[name].membrane.mechanisms["curve"].left
+            lines = SodiumStep(p["g_all"], p["tau_m"], p["tau_h"], left, p["late"], dense).conductance
+        for i, step in enumerate(STEPS):
+            ax.plot(dense, np.asarray(lines)[:, i], color=colours[i], lw=1.2)
+            ax.plot(*curves[name, step].T, ".", color=colours[i], ms=4)
+        ax.set(
+            xlim=(-0.15, end), xlabel="time after the step (ms)", ylabel="conductance (mS/cm²)",
+            title={"gK": "Potassium: points, fits", "gNa": "Sodium: points, fits"}[name],
+        )  # fmt: skip
+    for ax, pair in ((axes[1, 0], ("alpha_n", "beta_n")), (axes[1, 1], ("alpha_m", "beta_h"))):
+        for what, colour in zip(pair, plots.CYCLE, strict=False):
+            value, error = kept[what][1], kept[f"{what}_error"][1]
+            told = error < TOLD
+            label = (
+                what.replace("alpha", "α").replace("beta", "β").replace("_n", "ₙ").replace("_m", "ₘ").replace("_h", "ₕ")
+            )
+            ax.errorbar(STEPS[told], value[told], value[told] * error[told], fmt="o", ms=4, color=colour, label=label)
+            ax.plot(STEPS[~told], value[~told], "o", ms=4, mfc="none", color=colour)
+            ax.plot(STEPS, kept[f"{what}_1952"][1], color=colour, lw=1)
+        ax.set(
+            yscale="log", xlabel="depolarisation (mV)", ylabel="rate (1/ms)", title="Rates: fitted, and of 1952 (lines)"
+        )
+        ax.legend(loc="best")
+    return plots.finish(
+        figure,
+        "Rates of opening and closing from clamp curves",
+        "Above: conductances after steps of 6 (dark) to 109 mV (light), each curve fitted by itself. Below: the rates that follow; "
+        "lines: the formulas of 1952. Open: the curve leaves the rate uncertain by more than "
+        f"{100 * TOLD:.0f} %, though it is fitted well.",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("squid_conductances.h5"), help="HDF5 file; the figure goes beside it"
+    )
+    parser.add_argument("--data", type=Path, help="CSV of measured conductances to fit instead")
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    kept, findings, curves, fits = run(given.data)
+    print(findings)
+    jm.save_variables(given.output, kept, overwrite=True, attributes=findings.attributes)
+    plots.save(draw(kept, curves, fits), given.output.with_suffix(".png"))
+    findings.check()
+
+
+if __name__ == "__main__":
+    main()
