@@ -166,12 +166,30 @@ def _report(membrane: Membrane, layout: Unknowns, found: Search, u: Vector, acco
     status = jnp.where(gone, int(Status.NO_STEADY_STATE), status)
     status = jnp.where((found.outcome == BROKEN) | ~jnp.isfinite(sum(u)), int(Status.NOT_FINITE), status)
 
-    env = membrane.environment(here.book)
-    level = lambda k, side: env.volume if k == membrane.water else getattr(env, side)[k]
-    concentrations = {f"{k}.{side}": jnp.zeros_like(u[0]) + level(k, side) for k, side in membrane.pools()}
+    concentrations = _concentrations(membrane, here)
     residual = imbalance(fixed, full, whole, value).astype(u[0].dtype)
     book = settled_book(membrane, layout, u, accounts)
     return _Report(u[0], here.states, book, concentrations, status.astype(jnp.int32), stable, residual, found.steps)
+
+
+def _concentrations(membrane: Membrane, here: Point) -> dict[str, jax.Array]:
+    env = membrane.environment(here.book)
+    level = lambda k, side: env.volume if k == membrane.water else getattr(env, side)[k]
+    return {f"{k}.{side}": jnp.zeros_like(here.v) + level(k, side) for k, side in membrane.pools()}
+
+
+def rest_at(membrane: Membrane, layout: Unknowns, u: Vector) -> RestingState:
+    """The resting state that these unknowns stand for, taken for one: nothing is sought and nothing judged."""
+    here, zero = point(membrane, layout, u), jnp.zeros_like(u[0])
+    outline = jax.eval_shape(lambda m: m.initial_state(), membrane)
+    book = settled_book(membrane, layout, u, tuple(outline.total))
+    none = jnp.zeros(u[0].shape, jnp.int32)
+    report = _Report(u[0], here.states, book, _concentrations(membrane, here), none, none, zero, none)
+    index = jnp.broadcast_to(jnp.arange(u[0].shape[-1] if u[0].ndim else 1, dtype=jnp.int32), u[0].shape or (1,))
+    state = eqx.tree_at(
+        lambda s: (s.step, s.lag, s.cell), outline, (np.int32(0), jnp.zeros((), u[0].dtype), index.reshape(u[0].shape))
+    )
+    return _rest(membrane, report, state)
 
 
 def _rest(membrane: Membrane, report: _Report, state: State) -> RestingState:

@@ -1,0 +1,1 @@
+"""Parameters from what was measured: targets, bounds, methods, and what the data cannot tell."""

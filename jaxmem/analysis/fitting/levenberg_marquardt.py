@@ -1,0 +1,172 @@
+"""Levenberg-Marquardt, one small problem per member, all members at once.
+
+K. Levenberg (1944), Q Appl Math 2:164, doi:10.1090/qam/10666; D. W. Marquardt (1963), J Soc Ind Appl Math 11:431,
+doi:10.1137/0111030. Steps solve ``(J'J + lambda diag(J'J)) d = -J'r``; where one would leave a bound it ends there, and a
+coordinate that its bound holds takes no part. Rests are kept along the way (:mod:`jaxmem.analysis.fitting.residuals`).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmem.analysis.blocks import in_blocks
+from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
+from jaxmem.analysis.fitting.problem import Layout, Numbers, taken
+from jaxmem.analysis.fitting.residuals import evaluate
+from jaxmem.analysis.pseudo_transient import Vector
+from jaxmem.analysis.small_systems import solve
+
+ROUNDS = (5, 5, 10, 20)  # iterations; members that are through leave between rounds, the last round takes the rest
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-5, 1e-12, 1e10
+EASE, STIFFEN, STIFF = 0.1, 8.0, 1e-6  # how the damping goes after a good and after a bad step
+LONGEST = 2.0  # largest step in a logarithm, and in parts of 8 between bounds on a linear scale
+FLOOR = {"float64": 1e-12, "float32": 1e-6}  # of the largest curvature: what damps a coordinate that does next to nothing
+ALONG = {"float64": 1e-8, "float32": 1e-4}  # cosine between the residuals and every column of J, at a minimum
+
+
+@dataclasses.dataclass(frozen=True)
+class LevenbergMarquardt(Method):
+    """The default method of :func:`jaxmem.fit`: damped Gauss-Newton steps with exact Jacobians and warm rests.
+
+    A member is done when every residual is below ``tolerance`` (in standard deviations; None: 1e-9 in float64, 1e-4 in
+    float32), or at a minimum: the residuals stand at right angles to all that the parameters can do to them. ``iterations``
+    at most. ``redraws``: so many times a member begins again from a drawn start, where its start has no resting state or its
+    minimum does not meet the targets; the best is kept.
+    """
+
+    tolerance: float | None = None
+    iterations: int = 100
+    redraws: int = 0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.redraws < 0:
+            raise ValueError(f"iterations are at least 1, redraws at least 0; found {self.iterations}, {self.redraws}")
+
+    def improve(
+        self, layout: Layout, numbers: Numbers, y: Vector, u: Vector, progress: Callable[[int], None]
+    ) -> Improved:
+        members, dtype = y[0].shape[-1], y[0].dtype
+        tolerance = dtype.type(TOLERANCE[str(dtype)] if self.tolerance is None else self.tolerance)
+        found = in_blocks(_begun, (y, u), members)
+        for iterations in (*ROUNDS, self.iterations):
+            left = np.flatnonzero(found.outcome == SEARCHING)
+            if not left.size:
+                break
+            more = np.int32(min(iterations, self.iterations - int(found.steps[left].max())))
+            some = (taken(numbers, left), jax.tree.map(lambda x: x[..., left], found), more, tolerance)
+            news = in_blocks(_continued, some, left.size, layout)
+            found = jax.tree.map(functools.partial(_put, left), found, news)
+            progress(int(np.sum(found.outcome != SEARCHING)))
+        return Improved(found.y, found.u, found.outcome, found.steps)
+
+
+class Descent(NamedTuple):
+    """Where each member stands, and the point it looks at next (``trial``). ``slope`` is J'r, ``curvature`` the rows of J'J."""
+
+    y: Vector
+    u: Vector
+    trial: Vector
+    guess: Vector
+    slope: Vector
+    curvature: tuple[Vector, ...]
+    ways: tuple[Vector, ...]
+    cost: jax.Array
+    largest: jax.Array
+    damping: jax.Array
+    outcome: jax.Array
+    steps: jax.Array
+
+
+def begin(y: Vector, u: Vector) -> Descent:
+    one, k = y[0], len(y)
+    zero, none = jnp.zeros_like(one), jnp.zeros(one.shape, jnp.int32)
+    return Descent(
+        y, u, y, u, (zero,) * k, ((zero,) * k,) * k, (tuple(jnp.zeros_like(x) for x in u),) * k,
+        jnp.full_like(one, jnp.inf), jnp.full_like(one, jnp.inf), jnp.full_like(one, FIRST_DAMPING), none, none,
+    )  # fmt: skip
+
+
+def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Array, tolerance: jax.Array) -> Descent:
+    """So many iterations further with the members that are still searching."""
+    dtype = start.cost.dtype
+    k = len(start.y)
+    low, high = ([jnp.asarray(x, dtype) for x in ends] for ends in (numbers.low, numbers.high))
+    logarithmic = [*layout.logarithmic, *(layout.logarithmic[i] for i in layout.pooled)]
+    reach = [1.0 if log else (b - a) / 8 for log, a, b in zip(logarithmic, low, high, strict=True)]
+
+    def one(carry: tuple[Descent, jax.Array]) -> tuple[Descent, jax.Array]:
+        s, i = carry
+        at = jax.lax.optimization_barrier(evaluate(layout, numbers, s.trial, s.guess))
+        cost = sum(r * r for r in at.rows)
+        live = s.outcome == SEARCHING
+        better = live & at.found & (cost < s.cost)
+        put = lambda new, old: jnp.where(better, new, old)
+        many = lambda new, old: jax.tree.map(put, tuple(new), tuple(old))
+        slope = many([sum(r * row[a] for r, row in zip(at.rows, at.slopes, strict=True)) for a in range(k)], s.slope)
+        curvature = many([tuple(sum(row[a] * row[b] for row in at.slopes) for b in range(k)) for a in range(k)], s.curvature)
+        y, u, ways = many(s.trial, s.y), many(at.u, s.u), many(at.ways, s.ways)
+        largest = put(jnp.max(jnp.abs(jnp.stack(at.rows)), 0), s.largest)
+        kept = put(cost, s.cost)
+
+        held = [((y[a] <= low[a]) & (slope[a] > 0)) | ((y[a] >= high[a]) & (slope[a] < 0)) for a in range(k)]
+        free = [jnp.where(h, 0.0, g) for h, g in zip(held, slope, strict=True)]
+        along = jnp.max(jnp.stack([
+            jnp.abs(g) / jnp.sqrt(jnp.where(curvature[a][a] > 0, curvature[a][a] * jnp.where(kept > 0, kept, 1), 1.0))
+            for a, g in enumerate(free)
+        ]), 0)  # fmt: skip
+        damping = jnp.where(better, jnp.maximum(s.damping * EASE, LEAST_DAMPING), jnp.maximum(s.damping, STIFF) * STIFFEN)
+        lost = ~jnp.isfinite(kept)
+        news = jnp.where((along < ALONG[str(dtype)]) | (damping > MOST_DAMPING), FLAT, SEARCHING)
+        news = jnp.where(lost, LOST, jnp.where(largest < tolerance, MET, news))
+        outcome = jnp.where(live, news, s.outcome).astype(jnp.int32)
+
+        step = _step(curvature, free, held, damping)
+        longest = jnp.max(jnp.stack([jnp.abs(d) / r for d, r in zip(step, reach, strict=True)]), 0)
+        shrink = 1 / jnp.maximum(longest / LONGEST, 1)
+        trial = tuple(jnp.clip(y[a] + step[a] * shrink, low[a], high[a]) for a in range(k))
+        guess = tuple(
+            x + sum(way[i] * (t - z) for way, t, z in zip(ways, trial, y, strict=True)) for i, x in enumerate(u)
+        )
+        news = Descent(
+            y, u, trial, guess, slope, curvature, ways, kept, largest, jnp.where(live, damping, s.damping), outcome,
+            s.steps + live,
+        )  # fmt: skip
+        return news, i + 1
+
+    going = lambda c: (c[1] < iterations) & jnp.any(c[0].outcome == SEARCHING)
+    return jax.lax.while_loop(going, one, (start, jnp.zeros((), jnp.int32)))[0]
+
+
+def _step(
+    curvature: tuple[Vector, ...], slope: list[jax.Array], held: list[jax.Array], damping: jax.Array
+) -> list[jax.Array]:
+    k = len(slope)
+    diagonal = [curvature[a][a] for a in range(k)]
+    floor = FLOOR[str(damping.dtype)] * jnp.max(jnp.stack(diagonal), 0)
+    rows = []
+    for a in range(k):
+        weight = jnp.maximum(diagonal[a], floor)
+        weight = jnp.where(weight > 0, weight, 1.0)
+        own = jnp.where(held[a], weight, diagonal[a]) + damping * weight
+        rows.append([own if a == b else jnp.where(held[a] | held[b], 0.0, curvature[a][b]) for b in range(k)])
+    return [-x for x in solve(rows, slope)[0]]
+
+
+def _begun(given: tuple[Vector, Vector]) -> Descent:
+    return begin(*given)
+
+
+def _continued(given: tuple[Numbers, Descent, jax.Array, jax.Array], layout: Layout) -> Descent:
+    return descend(layout, *given)
+
+
+def _put(which: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    old = old.copy()
+    old[..., which] = new
+    return old

@@ -1,0 +1,37 @@
+"""What every method of a fit is asked for."""
+
+import abc
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmem.analysis.fitting.problem import Layout, Numbers
+
+SEARCHING, MET, FLAT, LOST = 0, 1, 2, 3  # met: every residual below the tolerance; flat: at a minimum
+
+
+class Improved(NamedTuple):
+    """Where each member stands: coordinates, unknowns at rest, outcome, and the steps it took."""
+
+    y: tuple[np.ndarray, ...]
+    u: tuple[np.ndarray, ...]
+    outcome: np.ndarray
+    steps: np.ndarray
+
+
+class Method(abc.ABC):
+    """A way to go down the sum of squared residuals, member by member. ``redraws``: how often a failed fit begins again."""
+
+    redraws: int = 0
+
+    @abc.abstractmethod
+    def improve(
+        self,
+        layout: Layout,
+        numbers: Numbers,
+        y: tuple[np.ndarray, ...],
+        u: tuple[np.ndarray, ...],
+        progress: Callable[[int], None],
+    ) -> Improved:
+        """From coordinates ``y`` (members) and rests ``u`` (conditions, members) to better ones, in their precision."""
