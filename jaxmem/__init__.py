@@ -99,6 +99,13 @@ _HOME = {
     # what one asks of it
     "Attractors": "jaxmem.analysis.attractors",
     "Budget": "jaxmem.analysis.budget",
+    "Fit": "jaxmem.analysis.fitting.result",
+    "FitStatus": "jaxmem.analysis.fitting.result",
+    "Free": "jaxmem.analysis.fitting.free",
+    "GradientDescent": "jaxmem.analysis.fitting.gradient_descent",
+    "LevenbergMarquardt": "jaxmem.analysis.fitting.levenberg_marquardt",
+    "Target": "jaxmem.analysis.fitting.target",
+    "fit": "jaxmem.analysis.fitting.fit",
     "Bifurcation": "jaxmem.analysis.bifurcations",
     "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
@@ -144,6 +151,13 @@ if TYPE_CHECKING:
     from jaxmem.analysis.continuation import continuation as continuation
     from jaxmem.analysis.crossings import RestingStates as RestingStates
     from jaxmem.analysis.crossings import all_resting_states as all_resting_states
+    from jaxmem.analysis.fitting.fit import fit as fit
+    from jaxmem.analysis.fitting.free import Free as Free
+    from jaxmem.analysis.fitting.gradient_descent import GradientDescent as GradientDescent
+    from jaxmem.analysis.fitting.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from jaxmem.analysis.fitting.result import Fit as Fit
+    from jaxmem.analysis.fitting.result import FitStatus as FitStatus
+    from jaxmem.analysis.fitting.target import Target as Target
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings

@@ -1,7 +1,7 @@
 """Fits: the parameters of each cell of a population from what was measured of it, thousands of fits at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,22 +9,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
+from jaxmem.analysis.fitting import levenberg_marquardt as lm
 from jaxmem.analysis.fitting.hierarchy import fit_together
 from jaxmem.analysis.fitting.method import LOST, SEARCHING, Improved, Method
 from jaxmem.analysis.fitting.methods import named
-from jaxmem.analysis.fitting.problem import Layout, Numbers, Problem, Tied, fitted_membrane, in_conditions, problem, taken
-from jaxmem.analysis.fitting.residuals import evaluate, values
+from jaxmem.analysis.fitting.problem import (
+    Layout,
+    Numbers,
+    Problem,
+    Tied,
+    Vector,
+    fitted_membrane,
+    in_conditions,
+    problem,
+    taken,
+)
+from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
 from jaxmem.analysis.fitting.result import Fit, FitStatus
 from jaxmem.analysis.fitting.starts import drawn
-from jaxmem.analysis.pseudo_transient import Vector
 from jaxmem.analysis.resting import RestingState, rest_at, resting_state
 from jaxmem.analysis.unknowns import start_from
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import declared
-from jaxmem.membrane.state import Point, Status
+from jaxmem.membrane.state import Point, State, Status
 
 MET = 3.0  # standard deviations: a target that is missed by more is not met
 DRAWS = 8  # times a start without a resting state is drawn again
+SAME = 1e-2  # mV: a rest that differs by more is another one
 EDGE = 1e-9  # of the way between the bounds: what is nearer to one stands at it
 
 
@@ -65,16 +76,6 @@ def fit(
     asked = problem(membrane, free, targets, tied)
     with jax.enable_x64(True):
         return _fitted(asked, starts, methods, seed, np.dtype(precision), progress)
-
-
-class _Report(NamedTuple):
-    """What there is to say of each member where its fit ended."""
-
-    values: jax.Array
-    rows: jax.Array
-    slopes: jax.Array
-    here: Point
-    found: jax.Array
 
 
 def _fitted(
@@ -144,16 +145,15 @@ def _drawn_again(
     layout: Layout, numbers: Numbers, found: Improved, resting: np.ndarray, draws: "Draws", methods: list[Method]
 ) -> tuple[Improved, np.ndarray]:
     """Members that miss a target begin again; the better fit is kept."""
-    before = in_blocks(_reported, (numbers, found.y, found.u), resting.size, layout)
-    missed = np.flatnonzero(~(np.abs(before.rows[: len(layout.rows)]).max(0) <= MET) | ~resting | ~before.found)
+    before = lm.looked(layout, numbers, found.y, found.u)
+    misses = np.abs(np.stack(weighted(layout, numbers, found.y, before.values)[: len(layout.rows)])).max(0)
+    missed = np.flatnonzero(~(misses <= MET) | ~resting | ~np.isfinite(before.cost))
     if not missed.size:
         return found, resting
     part = taken(numbers, missed)
     y, u, rests = _with_rests(layout, part, draws.again(missed), draws, missed)
     news = _improved(layout, part, y, u, methods, lambda done: None)
-    after = in_blocks(_reported, (part, news.y, news.u), missed.size, layout)
-    cost = lambda r: np.where(r.found, np.sum(r.rows**2, 0), np.inf)
-    better = rests & (cost(after) < cost(before)[missed])
+    better = rests & (lm.looked(layout, part, news.y, news.u).cost < before.cost[missed])
     kept = missed[better]
 
     def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -184,7 +184,7 @@ class Draws:
         y = []
         for i, path in enumerate((*layout.free, *(layout.free[i] for i in layout.pooled))):
             f = self.asked.free[path]
-            x = own[path]
+            x: Any = own[path]
             if i in layout.common and x.ndim:
                 x = np.median(x)
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -194,7 +194,9 @@ class Draws:
 
     def again(self, members: np.ndarray) -> Vector:
         """Other points for these members; what cells have in common is not drawn again."""
-        points = drawn(taken(self.numbers, members), self.used + self.start[members], self.seed, self.asked.layout.coordinates)
+        points = drawn(
+            taken(self.numbers, members), self.used + self.start[members], self.seed, self.asked.layout.coordinates
+        )
         self.used += self.starts
         return tuple(x.astype(self.dtype) for x in points)
 
@@ -211,15 +213,11 @@ def _start(given: tuple[Numbers, Vector, Point], layout: Layout) -> Vector:
     return tuple(jnp.broadcast_to(x, here.v.shape) for x in u)
 
 
-def _reported(given: tuple[Numbers, Vector, Vector], layout: Layout) -> _Report:
+def _point(given: tuple[Numbers, Vector, Vector], layout: Layout) -> Point:
     numbers, y, u = given
-    at = evaluate(layout, numbers, y, u)
-    rest = rest_at(_everywhere(layout, numbers, y), layout.unknowns, at.u)
-    whole = lambda x: jnp.broadcast_to(x, at.u[0].shape)
-    here = jax.tree.map(whole, Point(rest.v, rest.state.states, rest.state.book))
-    shown = jnp.stack(values(layout, numbers, y, at.u))
-    slopes = jnp.stack([jnp.stack(row) for row in at.slopes])
-    return _Report(shown, jnp.stack(at.rows), slopes, here, at.found)
+    rest = rest_at(_everywhere(layout, numbers, y), layout.unknowns, u)
+    whole = lambda x: jnp.broadcast_to(x, u[0].shape)
+    return jax.tree.map(whole, Point(rest.v, rest.state.states, rest.state.book))
 
 
 # ------------------------------------------------------------------ the result
@@ -228,26 +226,32 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     members = resting.size
     shape = (*(() if starts is None else (starts,)), *(() if asked.cells is None else (asked.cells,)))
     shaped = lambda x: np.asarray(x).reshape((*np.shape(x)[:-1], *shape))
-    report = in_blocks(_reported, (numbers, found.y, found.u), members, layout)
-    rest, stands = _rest(asked, layout, numbers, found.y, report.here, shape)
-    n = len(layout.rows)
-    misses = np.where(numbers.weight > 0, report.rows[:n], np.nan)
+    at = lm.looked(layout, numbers, found.y, found.u)
+    rest, stands = _rest(layout, numbers, found, shape)
+    rows = np.stack(weighted(layout, numbers, found.y, at.values))
+    misses = np.where(numbers.weight > 0, rows[: len(layout.rows)], np.nan)
     low, high = (np.stack([np.broadcast_to(x, members) for x in ends]) for ends in (numbers.low, numbers.high))
     y = np.stack(found.y)
     near = EDGE if y.dtype == np.float64 else 1e-6
     edge = np.minimum(y - low, high - y) <= near * (high - low)
-    cost = np.sum(report.rows**2, 0)
+    cost = np.where(np.isfinite(at.cost), np.sum(rows**2, 0), np.inf)
     status = np.where(found.outcome == SEARCHING, int(FitStatus.ITERATIONS), int(FitStatus.STATIONARY))
-    status = np.where((status == FitStatus.STATIONARY) & edge[: len(layout.free)].any(0), int(FitStatus.AT_BOUND), status)
+    status = np.where(
+        (status == FitStatus.STATIONARY) & edge[: len(layout.free)].any(0), int(FitStatus.AT_BOUND), status
+    )
     met = np.nanmax(np.abs(np.concatenate([misses, np.zeros((1, members))])), 0) <= MET
     status = np.where((found.outcome != SEARCHING) & met, int(FitStatus.CONVERGED), status)
-    status = np.where(~np.isfinite(cost), int(FitStatus.NOT_FINITE), status)
-    status = np.where(~resting | ~stands | ((found.outcome == LOST) & np.isfinite(cost)), int(FitStatus.NO_STEADY_STATE), status)
+    status = np.where(np.isnan(np.sum(y, 0)), int(FitStatus.NOT_FINITE), status)
+    status = np.where(~resting | ~stands | (found.outcome == LOST), int(FitStatus.NO_STEADY_STATE), status)
     spans = asked.rows
+    jacobian = np.stack([np.stack(x) for x in weighted_slopes(layout, numbers, at.slopes, np.zeros(members))])
     each = lambda rows, name: _by_condition(asked, name, shaped(rows[spans[name].start : spans[name].stop]))
     with np.errstate(all="ignore"):
         fitted = {path: asked.free[path].value(x) for path, x in zip(layout.free, y, strict=False)}
-    fitted |= {path: fitted[other] * np.asarray(ratio) for (path, other), ratio in zip(layout.tied, numbers.ratios, strict=True)}
+    fitted |= {
+        path: fitted[other] * np.asarray(ratio)
+        for (path, other), ratio in zip(layout.tied, numbers.ratios, strict=True)
+    }
     common = {
         layout.free[i]: asked.free[layout.free[i]].value(y[len(layout.free) + k]).reshape(starts or 1, -1)[:, 0]
         for k, i in enumerate(layout.pooled)
@@ -255,9 +259,9 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     return Fit(
         problem=asked, starts=starts, parameters={path: shaped(x) for path, x in fitted.items()},
         at_bound={path: shaped(x) for path, x in zip(layout.free, edge, strict=False)},
-        values={name: each(report.values, name) for name in spans}, residuals={name: each(misses, name) for name in spans},
+        values={name: each(np.stack(at.values), name) for name in spans}, residuals={name: each(misses, name) for name in spans},
         cost=shaped(cost), status=shaped(status.astype(np.int32)), iterations=shaped(found.steps), rest=rest,
-        jacobian=shaped(report.slopes), common=common,
+        jacobian=shaped(jacobian), common=common,
     )  # fmt: skip
 
 
@@ -269,25 +273,57 @@ def _by_condition(asked: Problem, name: str, rows: np.ndarray) -> np.ndarray:
     return rows.reshape((*axes, *rows.shape[1:]))
 
 
-def _rest(
-    asked: Problem, layout: Layout, numbers: Numbers, y: Vector, here: Point, shape: tuple[int, ...]
-) -> tuple[RestingState, np.ndarray]:
-    """The rest of each member outside every condition, and whether it stands in all of them; sought from where it was found."""
-    members = y[0].shape[-1]
-    precision = str(y[0].dtype)
-    everywhere = _everywhere(layout, numbers, y)
-    outline = everywhere.initial_state(dtype=y[0].dtype)
-    none = {k: np.zeros_like(here.v) for k in here.book}
-    state = eqx.tree_at(
-        lambda s: (s.v, s.states, s.total, s.total_low, s.pending), outline, (here.v, here.states, here.book, none, none)
-    )
-    rest = resting_state(everywhere, initial=state, precision=precision)
-    stands = np.broadcast_to(np.asarray(rest.status) == Status.OK, (layout.conditions, members)).all(0)
+def _rest(layout: Layout, numbers: Numbers, found: Improved, shape: tuple[int, ...]) -> tuple[RestingState, np.ndarray]:
+    """The rest of each member outside every condition, and whether one stands in all of them where the fit followed it.
+
+    Sought anew from the cells' own start; only a cell that goes to another of its rests is looked for where it was found.
+    """
+    y, followed = found.y, found.u[0]
+    members, precision = y[0].shape[-1], str(y[0].dtype)
+    whole = lambda x: np.broadcast_to(np.asarray(x), (layout.conditions, members))
+    rest = resting_state(_everywhere(layout, numbers, y), precision=precision)
+    here = jax.tree.map(whole, (rest.v, rest.status))
+    astray = np.flatnonzero(((np.abs(here[0] - followed) > SAME) | (here[1] != Status.OK)).any(0))
+    stands = np.ones(members, bool)
     base = next((i for i, (given, drugs) in enumerate(numbers.conditions) if not given and not drugs), None)
     alone = fitted_membrane(layout, numbers, y)
-    if base is None:
-        rest = resting_state(alone, precision=precision)
-    row = lambda x: x if np.ndim(x) < 2 else x[base]
-    rest = rest if base is None else eqx.tree_at(lambda r: r.membrane, jax.tree.map(row, rest), alone)
-    mine = lambda x: np.ndim(x) == 1 and x.shape[-1] == members
-    return jax.tree.map(lambda x: np.asarray(x).reshape(shape) if mine(x) else x, rest), stands
+    outside = resting_state(alone, precision=precision) if base is None else jax.tree.map(
+        lambda x: x[base] if np.ndim(x) == 2 else x, rest
+    )  # fmt: skip
+    if astray.size:
+        part, some = taken(numbers, astray), tuple(x[astray] for x in y)
+        point = in_blocks(_point, (part, some, tuple(x[:, astray] for x in found.u)), astray.size, layout)
+        other = resting_state(
+            _everywhere(layout, part, some), initial=_state(rest.state, point, astray), precision=precision
+        )
+        there = np.broadcast_to(np.asarray(other.status), (layout.conditions, astray.size))
+        stands[astray] = (there == Status.OK).all(0)
+        if base is not None:
+            bare = lambda r: eqx.tree_at(lambda r: r.membrane, r, None)
+            row = lambda x: x[base] if np.ndim(x) == 2 else x
+            put = lambda old, new: _put(astray, old, row(new)) if _over(old, members) else old
+            outside = jax.tree.map(put, bare(outside), bare(other))
+    outside = eqx.tree_at(lambda r: r.membrane, outside, alone, is_leaf=lambda x: x is None)
+    return jax.tree.map(lambda x: np.asarray(x).reshape(shape) if _over(x, members) else x, outside), stands
+
+
+def _over(x: Any, members: int) -> bool:
+    return np.ndim(x) == 1 and np.shape(x)[0] == members
+
+
+def _put(which: np.ndarray, old: Any, new: Any) -> np.ndarray:
+    out = np.array(old)
+    out[which] = new
+    return out
+
+
+def _state(outline: State, point: Point, which: np.ndarray) -> State:
+    """The state of some members at a point, no current having flowed since."""
+    take = lambda x: np.asarray(x)[..., which] if np.ndim(x) else x
+    cut = jax.tree.map(take, outline)
+    shape = point.v.shape
+    book = {k: np.broadcast_to(point.book[k], shape) for k in cut.total}
+    none = {k: np.zeros(shape, point.v.dtype) for k in book}
+    return eqx.tree_at(
+        lambda s: (s.v, s.states, s.total, s.total_low, s.pending), cut, (point.v, point.states, book, none, none)
+    )

@@ -32,7 +32,9 @@ class Free:
     def __post_init__(self) -> None:
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
         if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-            raise ValueError(f"a free parameter needs bounds low < high, both finite; found {_told(low)} and {_told(high)}")
+            raise ValueError(
+                f"a free parameter needs bounds low < high, both finite; found {_told(low)} and {_told(high)}"
+            )
         if self.scale is None:
             object.__setattr__(self, "scale", "log" if (low > 0).all() else "linear")
         if self.scale not in ("log", "linear"):
@@ -41,15 +43,23 @@ class Free:
             raise ValueError(f"a parameter on a logarithmic scale needs bounds above 0; found {_told(low)}")
         if self.prior is not None:
             median, spread = (np.asarray(x, float) for x in self.prior)
-            if not (spread > 0).all() or not np.isfinite(median).all() or (self.scale == "log" and not (median > 0).all()):
+            if (
+                not (spread > 0).all()
+                or not np.isfinite(median).all()
+                or (self.scale == "log" and not (median > 0).all())
+            ):
                 where = "above 0" if self.scale == "log" else "finite"
-                raise ValueError(f"a prior is (median, spread), the median {where}, the spread above 0; found {self.prior}")
+                raise ValueError(
+                    f"a prior is (median, spread), the median {where}, the spread above 0; found {self.prior}"
+                )
         if self.pooled is not None and not self.pooled > 0:
             raise ValueError(f"the spread of a pooled parameter must be above 0; found {self.pooled}")
         if self.shared and self.pooled is not None:
             raise ValueError("a shared parameter has one value for all cells and cannot be pooled: give one of the two")
         if self.shared and any(np.ndim(x) for x in (self.low, self.high, *(self.prior or ()))):
-            raise ValueError("a shared parameter has one value for all cells: its bounds and prior are numbers, not arrays")
+            raise ValueError(
+                "a shared parameter has one value for all cells: its bounds and prior are numbers, not arrays"
+            )
 
     @classmethod
     def of(cls, given: "Free | tuple[ArrayLike, ArrayLike]") -> "Free":
@@ -58,7 +68,9 @@ class Free:
         try:
             low, high = given
         except (TypeError, ValueError):
-            raise ValueError(f"a free parameter is given as (low, high) or as jm.Free(low, high); found {given!r}") from None
+            raise ValueError(
+                f"a free parameter is given as (low, high) or as jm.Free(low, high); found {given!r}"
+            ) from None
         return cls(low, high)
 
     def coordinate(self, value: ArrayLike) -> np.ndarray:

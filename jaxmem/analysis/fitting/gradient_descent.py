@@ -12,9 +12,8 @@ import optax
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers
-from jaxmem.analysis.fitting.residuals import evaluate, sum_of_squares
-from jaxmem.analysis.pseudo_transient import Vector
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector
+from jaxmem.analysis.fitting.residuals import evaluate, sum_of_squares, weighted, weighted_slopes
 
 LEARNING_RATE = 0.05  # in units of the logit of a parameter's place between its bounds
 INSIDE = 1e-6  # of the way between the bounds: where a start at a bound is moved to
@@ -104,9 +103,10 @@ def _one(
     place = lambda z: low + (high - low) * jax.nn.sigmoid(z)
 
     def step(w: _Walk) -> _Walk:
-        at = evaluate(layout, numbers, tuple(place(w.z)), w.guess)
-        rows = jnp.stack(at.rows)
-        slopes = jnp.stack([jnp.stack(row) for row in at.slopes])
+        y = tuple(place(w.z))
+        at = evaluate(layout, numbers, y, w.guess)
+        rows = jnp.stack(weighted(layout, numbers, y, at.values))
+        slopes = jnp.stack([jnp.stack(row) for row in weighted_slopes(layout, numbers, at.slopes, rows[0] * 0)])
         cost = jnp.sum(rows**2)
         slope = rows @ slopes
         part = jax.nn.sigmoid(w.z)
@@ -128,7 +128,7 @@ def _one(
         ahead = tuple(x + sum(way[i] * d for way, d in zip(ways, moved, strict=True)) for i, x in enumerate(at.u))
         guess = tuple(keep(a, b) for a, b in zip(ahead, base[1], strict=True))
         return _Walk(
-            z, guess, *base, jax.tree.map(keep, memory, w.memory),
+            z, guess, base[0], base[1], jax.tree.map(keep, memory, w.memory),
             (put(place(w.z), w.best[0]), put(cost, best), jax.tree.map(put, at.u, w.best[2])),
             jnp.where(found, news, SEARCHING).astype(jnp.int32), w.steps + 1,
         )  # fmt: skip
@@ -136,7 +136,9 @@ def _one(
     whole = (jnp.stack(y) - low) / (high - low)
     whole = jnp.clip(whole, INSIDE, 1 - INSIDE)
     z = jnp.log(whole) - jnp.log1p(-whole)
-    start = _Walk(z, u, z, u, optimiser.init(z), (jnp.stack(y), jnp.asarray(jnp.inf, dtype), u), jnp.int32(0), jnp.int32(0))
+    start = _Walk(
+        z, u, z, u, optimiser.init(z), (jnp.stack(y), jnp.asarray(jnp.inf, dtype), u), jnp.int32(0), jnp.int32(0)
+    )
     w = jax.lax.while_loop(lambda w: (w.outcome == SEARCHING) & (w.steps < steps), step, start)
     outcome = jnp.where(jnp.isfinite(w.best[1]), w.outcome, LOST).astype(jnp.int32)
     return Improved(tuple(w.best[0]), w.best[2], outcome, w.steps)

@@ -5,32 +5,13 @@ system per start (the Schur complement), so that the work grows with the number 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting import levenberg_marquardt as lm
 from jaxmem.analysis.fitting.method import FLAT, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers
-from jaxmem.analysis.fitting.residuals import evaluate
-from jaxmem.analysis.pseudo_transient import Vector
-
-
-class _Here(NamedTuple):
-    rows: jax.Array
-    slopes: jax.Array
-    u: Vector
-    ways: jax.Array
-    found: jax.Array
-
-
-def _evaluated(given: tuple[Numbers, Vector, Vector], layout: Layout) -> _Here:
-    at = evaluate(layout, *given)
-    slopes = jnp.stack([jnp.stack(row) for row in at.slopes])
-    return _Here(jnp.stack(at.rows), slopes, at.u, jnp.stack([jnp.stack(way) for way in at.ways]), at.found)
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector
+from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
 
 
 def fit_together(
@@ -40,13 +21,17 @@ def fit_together(
     """All cells of a start at once; cells without a resting state take no part. Raises ValueError for other methods."""
     method = methods[-1]
     if len(methods) > 1 or not isinstance(method, lm.LevenbergMarquardt):
-        raise ValueError("shared and pooled parameters are fitted by Levenberg-Marquardt alone; leave out the other methods")
+        raise ValueError(
+            "shared and pooled parameters are fitted by Levenberg-Marquardt alone; leave out the other methods"
+        )
     members, dtype = resting.size, y[0].dtype
     starts, k = members // cells, len(y)
     tolerance = lm.TOLERANCE[str(dtype)] if method.tolerance is None else method.tolerance
     own, common = [a for a in range(k) if a not in layout.common], list(layout.common)
     by_start = lambda x: np.asarray(x, np.float64).reshape((*np.shape(x)[:-1], starts, cells))
-    low, high = (np.stack([np.broadcast_to(np.asarray(x, np.float64), members) for x in e]) for e in (numbers.low, numbers.high))
+    low, high = (
+        np.stack([np.broadcast_to(np.asarray(x, np.float64), members) for x in e]) for e in (numbers.low, numbers.high)
+    )
     low, high, part = by_start(low), by_start(high), by_start(resting)
     logarithmic = np.array([*layout.logarithmic, *(layout.logarithmic[i] for i in layout.pooled)])
     reach = np.where(logarithmic[:, None, None], 1.0, (high - low) / 8)
@@ -66,28 +51,35 @@ def fit_together(
         if not live.any():
             break
         flat = tuple(x.reshape(members).astype(dtype) for x in here)
-        at = in_blocks(_evaluated, (numbers, flat, tuple(x.astype(dtype) for x in guess)), members, layout)
-        rows = np.where(part > 0, by_start(at.rows) * once[:, None, None], 0.0)
-        slopes = np.where(part > 0, by_start(at.slopes) * once[:, None, None, None], 0.0)
-        found = (by_start(at.found) + (1 - part) > 0).all(-1)
+        at = lm.looked(layout, numbers, flat, tuple(x.astype(dtype) for x in guess))
+        one = np.ones(members)
+        rows = by_start(np.stack(weighted(layout, numbers, flat, at.values))) * once[:, None, None]
+        slopes = by_start(np.stack([np.stack(x) for x in weighted_slopes(layout, numbers, at.slopes, one)]))
+        rows, slopes = np.where(part > 0, rows, 0.0), np.where(part > 0, slopes * once[:, None, None, None], 0.0)
+        found = (np.isfinite(by_start(at.cost)) | (part == 0)).all(-1)
         new = np.sum(rows**2, (0, 2))
         better = live & found & (new < cost)
         wide = np.repeat(better, cells)
         kept = np.where(better[:, None], here, kept)
         kept_u = [np.where(wide, a, b) for a, b in zip(at.u, kept_u, strict=True)]
-        ways = at.ways if ways is None else np.where(wide, at.ways, ways)
+        new_ways = np.stack([np.stack(way) for way in at.ways])
+        ways = new_ways if ways is None else np.where(wide, new_ways, ways)
         slope = np.where(better[:, None], np.einsum("rsc,rasc->asc", rows, slopes), slope)
         curvature = np.where(better[:, None], np.einsum("rasc,rbsc->absc", slopes, slopes), curvature)
         largest = np.where(better, np.abs(rows).max((0, 2)), np.inf)
         cost = np.where(better, new, cost)
-        damping = np.where(better, np.maximum(damping * lm.EASE, lm.LEAST_DAMPING), np.maximum(damping, lm.STIFF) * lm.STIFFEN)
+        damping = np.where(
+            better, np.maximum(damping * lm.EASE, lm.LEAST_DAMPING), np.maximum(damping, lm.STIFF) * lm.STIFFEN
+        )
         diagonal = np.einsum("aasc->asc", curvature)
         total, bend = slope.copy(), diagonal.copy()
         for a in common:
             total[a], bend[a] = slope[a].sum(-1, keepdims=True), diagonal[a].sum(-1, keepdims=True)
         held = ((kept <= low) & (total > 0)) | ((kept >= high) & (total < 0))
         with np.errstate(invalid="ignore"):
-            along = np.abs(np.where(held, 0, total)) / np.sqrt(np.where(bend > 0, bend, 1) * np.where(cost > 0, cost, 1)[:, None])
+            along = np.abs(np.where(held, 0, total)) / np.sqrt(
+                np.where(bend > 0, bend, 1) * np.where(cost > 0, cost, 1)[:, None]
+            )
         done = np.where((along.max((0, 2)) < lm.ALONG[str(dtype)]) | (damping > lm.MOST_DAMPING), FLAT, SEARCHING)
         done = np.where(largest < tolerance, MET, done)
         outcome = np.where(live, done, outcome)
@@ -100,7 +92,10 @@ def fit_together(
         tell(int(np.sum(outcome != SEARCHING)) * cells)
     each = lambda x: np.repeat(x, cells).astype(np.int32)
     return Improved(
-        tuple(x.reshape(members).astype(dtype) for x in kept), tuple(x.astype(dtype) for x in kept_u), each(outcome), each(steps)
+        tuple(x.reshape(members).astype(dtype) for x in kept),
+        tuple(x.astype(dtype) for x in kept_u),
+        each(outcome),
+        each(steps),
     )
 
 
@@ -112,7 +107,9 @@ def _step(
     h = np.moveaxis(np.where(held[:, None] | held[None], 0.0, curvature), (0, 1), (2, 3))  # starts, cells, a, b
     g = np.moveaxis(np.where(held, 0.0, slope), 0, -1)
     still = np.moveaxis(held, 0, -1)
-    damp = lambda a, d: a + damping.reshape((-1,) + (1,) * (a.ndim - 1)) * np.where(d > 0, d, 1.0)[..., None] * np.eye(d.shape[-1])
+    damp = lambda a, d: (
+        a + damping.reshape((-1,) + (1,) * (a.ndim - 1)) * np.where(d > 0, d, 1.0)[..., None] * np.eye(d.shape[-1])
+    )
     free = lambda a, s: a + s[..., None] * np.eye(s.shape[-1])
     diagonal = lambda a: np.einsum("...ii->...i", a)
     hoo, hoc, hcc = h[:, :, own][..., own], h[:, :, own][..., common], h[:, :, common][..., common].sum(1)

@@ -16,17 +16,19 @@ import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting.method import FLAT, LOST, MET, SEARCHING, Improved, Method
-from jaxmem.analysis.fitting.problem import Layout, Numbers, taken
-from jaxmem.analysis.fitting.residuals import evaluate
-from jaxmem.analysis.pseudo_transient import Vector
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, taken
+from jaxmem.analysis.fitting.residuals import evaluate, weighted, weighted_slopes
 from jaxmem.analysis.small_systems import solve
 
-ROUNDS = (5, 5, 10, 20)  # iterations; members that are through leave between rounds, the last round takes the rest
+ROUNDS = (7, 4, 8, 20)  # iterations; members that are through leave between rounds, the last round takes the rest
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-5, 1e-12, 1e10
-EASE, STIFFEN, STIFF = 0.1, 8.0, 1e-6  # how the damping goes after a good and after a bad step
+EASE, STIFFEN, STIFF = 0.03, 10.0, 1e-2  # how the damping goes after a good and after a bad step
 LONGEST = 2.0  # largest step in a logarithm, and in parts of 8 between bounds on a linear scale
-FLOOR = {"float64": 1e-12, "float32": 1e-6}  # of the largest curvature: what damps a coordinate that does next to nothing
+FLOOR = {
+    "float64": 1e-12,
+    "float32": 1e-6,
+}  # of the largest curvature: what damps a coordinate that does next to nothing
 ALONG = {"float64": 1e-8, "float32": 1e-4}  # cosine between the residuals and every column of J, at a minimum
 
 
@@ -53,13 +55,14 @@ class LevenbergMarquardt(Method):
     ) -> Improved:
         members, dtype = y[0].shape[-1], y[0].dtype
         tolerance = dtype.type(TOLERANCE[str(dtype)] if self.tolerance is None else self.tolerance)
-        found = in_blocks(_begun, (y, u), members)
+        found = in_blocks(_begun, (y, u), members, len(layout.rows))
         for iterations in (*ROUNDS, self.iterations):
             left = np.flatnonzero(found.outcome == SEARCHING)
             if not left.size:
                 break
             more = np.int32(min(iterations, self.iterations - int(found.steps[left].max())))
-            some = (taken(numbers, left), jax.tree.map(lambda x: x[..., left], found), more, tolerance)
+            here = jax.tree.map(lambda x, left=left: x[..., left], found)
+            some = (taken(numbers, left), here, more, tolerance)
             news = in_blocks(_continued, some, left.size, layout)
             found = jax.tree.map(functools.partial(_put, left), found, news)
             progress(int(np.sum(found.outcome != SEARCHING)))
@@ -67,14 +70,14 @@ class LevenbergMarquardt(Method):
 
 
 class Descent(NamedTuple):
-    """Where each member stands, and the point it looks at next (``trial``). ``slope`` is J'r, ``curvature`` the rows of J'J."""
+    """Where each member stands (coordinates, rests, what is measured there, derivatives) and where it looks next (``trial``)."""
 
     y: Vector
     u: Vector
     trial: Vector
     guess: Vector
-    slope: Vector
-    curvature: tuple[Vector, ...]
+    values: Vector
+    slopes: tuple[Vector, ...]
     ways: tuple[Vector, ...]
     cost: jax.Array
     largest: jax.Array
@@ -83,12 +86,13 @@ class Descent(NamedTuple):
     steps: jax.Array
 
 
-def begin(y: Vector, u: Vector) -> Descent:
+def begin(y: Vector, u: Vector, rows: int) -> Descent:
     one, k = y[0], len(y)
     zero, none = jnp.zeros_like(one), jnp.zeros(one.shape, jnp.int32)
+    endless = jnp.full_like(one, jnp.inf)
     return Descent(
-        y, u, y, u, (zero,) * k, ((zero,) * k,) * k, (tuple(jnp.zeros_like(x) for x in u),) * k,
-        jnp.full_like(one, jnp.inf), jnp.full_like(one, jnp.inf), jnp.full_like(one, FIRST_DAMPING), none, none,
+        y, u, y, u, (zero,) * rows, ((zero,) * k,) * rows, (tuple(jnp.zeros_like(x) for x in u),) * k, endless, endless,
+        jnp.full_like(one, FIRST_DAMPING), none, none,
     )  # fmt: skip
 
 
@@ -103,16 +107,19 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
     def one(carry: tuple[Descent, jax.Array]) -> tuple[Descent, jax.Array]:
         s, i = carry
         at = jax.lax.optimization_barrier(evaluate(layout, numbers, s.trial, s.guess))
-        cost = sum(r * r for r in at.rows)
+        rows = weighted(layout, numbers, s.trial, at.values)
+        cost = sum(r * r for r in rows)
         live = s.outcome == SEARCHING
         better = live & at.found & (cost < s.cost)
         put = lambda new, old: jnp.where(better, new, old)
-        many = lambda new, old: jax.tree.map(put, tuple(new), tuple(old))
-        slope = many([sum(r * row[a] for r, row in zip(at.rows, at.slopes, strict=True)) for a in range(k)], s.slope)
-        curvature = many([tuple(sum(row[a] * row[b] for row in at.slopes) for b in range(k)) for a in range(k)], s.curvature)
-        y, u, ways = many(s.trial, s.y), many(at.u, s.u), many(at.ways, s.ways)
-        largest = put(jnp.max(jnp.abs(jnp.stack(at.rows)), 0), s.largest)
-        kept = put(cost, s.cost)
+        y, u, ways, measured, slopes = jax.tree.map(
+            put, (s.trial, at.u, at.ways, at.values, at.slopes), (s.y, s.u, s.ways, s.values, s.slopes)
+        )
+        kept, largest = put(cost, s.cost), put(jnp.max(jnp.abs(jnp.stack(rows)), 0), s.largest)
+        rows = weighted(layout, numbers, y, measured)
+        matrix = weighted_slopes(layout, numbers, slopes, kept * 0)
+        slope = [sum(r * row[a] for r, row in zip(rows, matrix, strict=True)) for a in range(k)]
+        curvature = [[sum(row[a] * row[b] for row in matrix) for b in range(k)] for a in range(k)]
 
         held = [((y[a] <= low[a]) & (slope[a] > 0)) | ((y[a] >= high[a]) & (slope[a] < 0)) for a in range(k)]
         free = [jnp.where(h, 0.0, g) for h, g in zip(held, slope, strict=True)]
@@ -120,7 +127,9 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
             jnp.abs(g) / jnp.sqrt(jnp.where(curvature[a][a] > 0, curvature[a][a] * jnp.where(kept > 0, kept, 1), 1.0))
             for a, g in enumerate(free)
         ]), 0)  # fmt: skip
-        damping = jnp.where(better, jnp.maximum(s.damping * EASE, LEAST_DAMPING), jnp.maximum(s.damping, STIFF) * STIFFEN)
+        damping = jnp.where(
+            better, jnp.maximum(s.damping * EASE, LEAST_DAMPING), jnp.maximum(s.damping, STIFF) * STIFFEN
+        )
         lost = ~jnp.isfinite(kept)
         news = jnp.where((along < ALONG[str(dtype)]) | (damping > MOST_DAMPING), FLAT, SEARCHING)
         news = jnp.where(lost, LOST, jnp.where(largest < tolerance, MET, news))
@@ -133,18 +142,18 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
         guess = tuple(
             x + sum(way[i] * (t - z) for way, t, z in zip(ways, trial, y, strict=True)) for i, x in enumerate(u)
         )
-        news = Descent(
-            y, u, trial, guess, slope, curvature, ways, kept, largest, jnp.where(live, damping, s.damping), outcome,
+        ahead = Descent(
+            y, u, trial, guess, measured, slopes, ways, kept, largest, jnp.where(live, damping, s.damping), outcome,
             s.steps + live,
         )  # fmt: skip
-        return news, i + 1
+        return ahead, i + 1
 
     going = lambda c: (c[1] < iterations) & jnp.any(c[0].outcome == SEARCHING)
     return jax.lax.while_loop(going, one, (start, jnp.zeros((), jnp.int32)))[0]
 
 
 def _step(
-    curvature: tuple[Vector, ...], slope: list[jax.Array], held: list[jax.Array], damping: jax.Array
+    curvature: list[list[jax.Array]], slope: list[jax.Array], held: list[jax.Array], damping: jax.Array
 ) -> list[jax.Array]:
     k = len(slope)
     diagonal = [curvature[a][a] for a in range(k)]
@@ -158,8 +167,15 @@ def _step(
     return [-x for x in solve(rows, slope)[0]]
 
 
-def _begun(given: tuple[Vector, Vector]) -> Descent:
-    return begin(*given)
+def looked(layout: Layout, numbers: Numbers, y: Vector, u: Vector) -> Descent:
+    """What there is to say of these coordinates, by the program that fits: an infinite cost where no rest is near ``u``."""
+    members = y[0].shape[-1]
+    begun = in_blocks(_begun, (y, u), members, len(layout.rows))
+    return in_blocks(_continued, (numbers, begun, np.int32(1), y[0].dtype.type(0)), members, layout)
+
+
+def _begun(given: tuple[Vector, Vector], rows: int) -> Descent:
+    return begin(*given, rows)
 
 
 def _continued(given: tuple[Numbers, Descent, jax.Array, jax.Array], layout: Layout) -> Descent:

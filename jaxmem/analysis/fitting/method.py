@@ -2,11 +2,9 @@
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from jaxmem.analysis.fitting.problem import Layout, Numbers
+from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector
 
 SEARCHING, MET, FLAT, LOST = 0, 1, 2, 3  # met: every residual below the tolerance; flat: at a minimum
 
@@ -14,10 +12,10 @@ SEARCHING, MET, FLAT, LOST = 0, 1, 2, 3  # met: every residual below the toleran
 class Improved(NamedTuple):
     """Where each member stands: coordinates, unknowns at rest, outcome, and the steps it took."""
 
-    y: tuple[np.ndarray, ...]
-    u: tuple[np.ndarray, ...]
-    outcome: np.ndarray
-    steps: np.ndarray
+    y: Vector
+    u: Vector
+    outcome: Any
+    steps: Any
 
 
 class Method(abc.ABC):
@@ -30,8 +28,8 @@ class Method(abc.ABC):
         self,
         layout: Layout,
         numbers: Numbers,
-        y: tuple[np.ndarray, ...],
-        u: tuple[np.ndarray, ...],
+        y: Vector,
+        u: Vector,
         progress: Callable[[int], None],
     ) -> Improved:
         """From coordinates ``y`` (members) and rests ``u`` (conditions, members) to better ones, in their precision."""

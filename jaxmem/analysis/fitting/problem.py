@@ -22,6 +22,7 @@ from jaxmem.rig.protocol import check_changes
 from jaxmem.rig.schedules import Drug
 
 Tied = Mapping[str, str | tuple[str, ArrayLike]]
+Vector = tuple[Any, ...]  # of arrays: NumPy's on the host, JAX's inside a program
 
 
 class Row(NamedTuple):
@@ -95,8 +96,12 @@ class Problem:
 def taken(numbers: Numbers, index: np.ndarray) -> Numbers:
     """The chosen members."""
     take = lambda x: x[..., index] if np.ndim(x) else x
-    plain = {k: jax.tree.map(take, v) for k, v in numbers._asdict().items() if k not in ("membrane", "conditions", "trials")}
-    conditions = tuple(({p: take(x) for p, x in given.items()}, select(drugs, index)) for given, drugs in numbers.conditions)
+    plain = {
+        k: jax.tree.map(take, v) for k, v in numbers._asdict().items() if k not in ("membrane", "conditions", "trials")
+    }
+    conditions = tuple(
+        ({p: take(x) for p, x in given.items()}, select(drugs, index)) for given, drugs in numbers.conditions
+    )
     return Numbers(
         **plain, membrane=select(numbers.membrane, index), conditions=conditions, trials=select(numbers.trials, index)
     )
@@ -125,8 +130,8 @@ def problem(
     for name, target in aims.items():
         for condition in target.conditions:
             _check_condition(name, condition, membrane, known)
-        if isinstance(target.of or name, str) and target.during is None:
-            quantity(membrane, target.of or name)  # an error where it means nothing here
+        if isinstance(of := target.of or name, str) and target.during is None:
+            quantity(membrane, of)  # an error where it means nothing here
     cells = _cells(membrane, chosen, aims, ties)
     conditions, trials, rows, spans, goal, weight = _rows(aims, cells)
     priors = tuple(i for i, f in enumerate(chosen.values()) if f.prior is not None)
@@ -177,7 +182,9 @@ def _check_condition(name: str, condition: Condition, membrane: Membrane, known:
             raise ValueError(f"the condition of {name}: {path} {wrong}")
 
 
-def _cells(membrane: Membrane, free: Mapping[str, Free], targets: Mapping[str, Target], ties: Mapping[str, Any]) -> int | None:
+def _cells(
+    membrane: Membrane, free: Mapping[str, Free], targets: Mapping[str, Target], ties: Mapping[str, Any]
+) -> int | None:
     """How many cells there are: what has an axis of them says so."""
     lengths: dict[int, str] = {}
     say = lambda x, what: lengths.setdefault(int(np.shape(x)[-1]), what) if np.ndim(x) else None
@@ -212,11 +219,12 @@ def _rows(targets: Mapping[str, Target], cells: int | None) -> tuple:
     for name, t in targets.items():
         first, given = len(rows), t.conditions
         samples = None if t.during is None else t.during.samples(t.of or name)
-        shape = (*((len(given),) if t.listed else ()), *(() if samples is None else (samples,)), *(() if cells is None else (cells,)))
+        lengths = {"conditions": len(given) if t.listed else None, "samples": samples, "cells": cells}
+        axes = {what: n for what, n in lengths.items() if n is not None}
+        shape = tuple(axes.values())
         try:
             value, sd = (_spread(x, shape, cells is not None) for x in (t.value, t.sd))
         except ValueError:
-            axes = ["conditions"] * t.listed + ["samples"] * (samples is not None) + ["cells"] * (cells is not None)
             raise ValueError(
                 f"target {name}: its values have the shape {np.shape(t.value)} and sds {np.shape(t.sd)}; wanted is "
                 f"{shape} ({', '.join(axes) or 'one number'})"
@@ -258,19 +266,19 @@ def _alike(a: Condition, b: Condition) -> bool:
 
 
 # ------------------------------------------------------------------ pure: from coordinates to the membrane
-def parameters(layout: Layout, numbers: Numbers, y: Sequence[jax.Array]) -> dict[str, Any]:
+def parameters(layout: Layout, numbers: Numbers, y: Sequence[Any]) -> dict[str, Any]:
     """Free and tied parameters by path, from the coordinates."""
     found = {p: jnp.exp(x) if log else x for p, x, log in zip(layout.free, y, layout.logarithmic, strict=False)}
     ties = zip(layout.tied, numbers.ratios, strict=True)
     return found | {path: found[other] * ratio for (path, other), ratio in ties}
 
 
-def fitted_membrane(layout: Layout, numbers: Numbers, y: Sequence[jax.Array]) -> Membrane:
+def fitted_membrane(layout: Layout, numbers: Numbers, y: Sequence[Any]) -> Membrane:
     """The membrane with these coordinates, in no condition but its own."""
     return replaced(numbers.membrane, parameters(layout, numbers, y))
 
 
-def in_conditions(membrane: Membrane, numbers: Numbers, like: jax.Array) -> Membrane:
+def in_conditions(membrane: Membrane, numbers: Numbers, like: Any) -> Membrane:
     """The membrane in every condition: parameters that differ get an axis of conditions before that of members.
 
     ``like`` has the shape and dtype of a number per condition and member.

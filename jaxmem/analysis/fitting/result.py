@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax

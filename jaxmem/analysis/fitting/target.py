@@ -35,8 +35,12 @@ class Target:
 
     def __post_init__(self) -> None:
         sd = np.asarray(self.sd, float)
-        if not ((sd > 0) | np.isnan(np.broadcast_to(np.asarray(self.value, float), np.broadcast_shapes(
-            np.shape(self.value), sd.shape)))).all():
+        if not (
+            (sd > 0)
+            | np.isnan(
+                np.broadcast_to(np.asarray(self.value, float), np.broadcast_shapes(np.shape(self.value), sd.shape))
+            )
+        ).all():
             raise ValueError(f"the sd of a target must be above 0; found {sd.min():g}")
 
     @classmethod
