@@ -103,9 +103,15 @@ _HOME = {
     "FitStatus": "jaxmem.analysis.fitting.result",
     "Free": "jaxmem.analysis.fitting.free",
     "GradientDescent": "jaxmem.analysis.fitting.gradient_descent",
+    "Identifiability": "jaxmem.analysis.fitting.identifiability",
+    "Laplace": "jaxmem.analysis.fitting.laplace",
     "LevenbergMarquardt": "jaxmem.analysis.fitting.levenberg_marquardt",
+    "Manifold": "jaxmem.analysis.fitting.manifold",
     "Target": "jaxmem.analysis.fitting.target",
     "fit": "jaxmem.analysis.fitting.fit",
+    "laplace": "jaxmem.analysis.fitting.laplace",
+    "solution_line": "jaxmem.analysis.fitting.manifold",
+    "solution_manifold": "jaxmem.analysis.fitting.manifold",
     "Bifurcation": "jaxmem.analysis.bifurcations",
     "Continuation": "jaxmem.analysis.continuation",
     "LeakSubtracted": "jaxmem.analysis.leak_subtraction",
@@ -154,7 +160,13 @@ if TYPE_CHECKING:
     from jaxmem.analysis.fitting.fit import fit as fit
     from jaxmem.analysis.fitting.free import Free as Free
     from jaxmem.analysis.fitting.gradient_descent import GradientDescent as GradientDescent
+    from jaxmem.analysis.fitting.identifiability import Identifiability as Identifiability
+    from jaxmem.analysis.fitting.laplace import Laplace as Laplace
+    from jaxmem.analysis.fitting.laplace import laplace as laplace
     from jaxmem.analysis.fitting.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from jaxmem.analysis.fitting.manifold import Manifold as Manifold
+    from jaxmem.analysis.fitting.manifold import solution_line as solution_line
+    from jaxmem.analysis.fitting.manifold import solution_manifold as solution_manifold
     from jaxmem.analysis.fitting.result import Fit as Fit
     from jaxmem.analysis.fitting.result import FitStatus as FitStatus
     from jaxmem.analysis.fitting.target import Target as Target

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxmem.analysis.fitting.free import Free
+from jaxmem.analysis.fitting.identifiability import Identifiability, identifiability
 from jaxmem.analysis.fitting.problem import Problem
 from jaxmem.analysis.fitting.target import Target
 from jaxmem.analysis.resting import RestingState
@@ -91,6 +92,18 @@ class Fit:
     def converged(self) -> np.ndarray:
         """Which fits meet their targets, S."""
         return self.status == FitStatus.CONVERGED
+
+    @functools.cached_property
+    def identifiability(self) -> Identifiability:
+        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words."""
+        return identifiability(self)
+
+    @functools.cached_property
+    def words(self) -> list[str]:
+        """What the fit has to say: which targets are missed and why, what is fixed and what is not; a sentence each."""
+        from jaxmem.analysis.fitting.told import told
+
+        return told(self)
 
     def best(self) -> "Fit":
         """Of each cell the start that fits best: a converged one before others, then the one of least cost."""
