@@ -38,7 +38,7 @@ SHARPER = (1.0, 0.03)  # mV and mM: fits go from vague to sharp demands, or they
 PER_AMPERE = 6.241509074e18 * 1e-6  # elementary charges per second in 1 uA
 
 
-def run(resistances: int = 9, starts: int = 4, drawn: int = 200, n_k: float = 2.0):
+def run(resistances: int = 17, starts: int = 4, drawn: int = 200, n_k: float = 2.0):
     """(variables to keep, findings); pumps take in ``n_k`` K+ per cycle, the algebra believes in 2."""
     findings = jm.Findings(QUESTION)
     cell = jm.presets.pump_leak().with_parameters({"pump.n_k": n_k})
@@ -175,9 +175,9 @@ def draw(kept: dict):
     ):
         left.loglog(megohm, atp, "o-", ms=4, color=colour, label=name)
     left.axhline(float(get("floor")), color="0.4", lw=0.8, ls="--")
-    left.annotate(
-        "least Na⁺ leak allowed", (megohm[0], float(get("floor"))), (0, -11), textcoords="offset points", color="0.4"
-    )
+    at = {"xytext": (0, -3), "textcoords": "offset points", "color": "0.4", "va": "top", "linespacing": 1.1}
+    left.annotate("least Na⁺\nleak allowed", (megohm[0], float(get("floor"))), **at)
+    left.set_ylim(1.2e6, None)
     left.set(
         xlabel="input resistance (MΩ) = mV moved by 1 nA", ylabel="ATP (molecules/s)", title="Least cost of −70 mV"
     )
@@ -186,13 +186,14 @@ def draw(kept: dict):
     share = get("shares") / get("shares").sum(0)
     for x, ion in zip(share[::-1], ("cl", "k", "na"), strict=True):
         label = {"cl": "Cl⁻", "k": "K⁺", "na": "Na⁺"}[ion]
-        right.fill_between(megohm, bottom, bottom + x, color=plots.ION_COLOURS[ion], alpha=0.75, lw=0, label=label)
+        right.fill_between(megohm, bottom, bottom + x, color=plots.ION_COLOURS[ion], alpha=0.6, lw=0)
+        i = {"cl": -len(megohm) // 3, "k": 1, "na": 1}[ion]
+        right.annotate(label, (megohm[i], bottom[i] + x[i] / 2), va="center", ha="left", weight="bold")
         bottom = bottom + x
     right.set(
         xscale="log", xlim=(megohm[0], megohm[-1]), ylim=(0, 1), xlabel="input resistance (MΩ)",
         ylabel="share of the conductance", title="What the cheapest cells leak",
     )  # fmt: skip
-    right.legend(loc="center left")
     return plots.finish(
         figure,
         "The cheapest cell that rests at −70 mV",
