@@ -124,9 +124,7 @@ def clamped(membrane: jm.Membrane, v: np.ndarray) -> np.ndarray:
     """Cycles per second of a pump at the end of clamp steps, from the current that the electrode supplies."""
     steady = jm.measures.SteadyCurrent(window=(1001.0, 1201.0))
     clamp = jm.VoltageClamp.steps(-70.0, v, 1.0, 1201.0)
-    sim = jm.simulate(  # exact in the steady state, where the default splits the fast steps of the cycle
-        membrane, 1202.0, dt=DT, stimulus=clamp, measures={"i": steady}, integrator=jm.RungeKutta4()
-    )
+    sim = jm.simulate(membrane, 1202.0, dt=DT, stimulus=clamp, measures={"i": steady})
     per_pump = np.asarray(sim.measures["i"]) / membrane.mechanisms["pump"].density  # uA/cm^2 over pumps per um^2
     return per_pump * 1e-14 / jm.units.ELEMENTARY_CHARGE
 

@@ -126,6 +126,7 @@ _HOME = {
     "input_resistance": "jaxmem.analysis.budget",
     "continuation": "jaxmem.analysis.continuation",
     "leak_subtracted": "jaxmem.analysis.leak_subtraction",
+    "membrane_area": "jaxmem.electrochemistry.capacitor",
     "membrane_time_constant": "jaxmem.analysis.budget",
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
@@ -178,6 +179,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.spectrum import Spectrum as Spectrum
     from jaxmem.analysis.spectrum import spectrum as spectrum
     from jaxmem.analysis.stability import Stability as Stability
+    from jaxmem.electrochemistry.capacitor import membrane_area as membrane_area
     from jaxmem.engine import measures as measures
     from jaxmem.engine.adaptive import Adaptive as Adaptive
     from jaxmem.engine.audit import Audit as Audit

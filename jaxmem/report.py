@@ -13,6 +13,7 @@ from jaxmem.units import pretty
 
 if TYPE_CHECKING:
     from jaxmem.engine.simulation import Simulation
+    from jaxmem.study.fits import Fits
     from jaxmem.study.rests import Rests
 
 STILL = 0.1  # mV/min: a cell that drifts more before the stimulus did not stand still
@@ -126,6 +127,57 @@ def rests(found: "Rests") -> RenderableType:
     left = found["residual"][found.resting]
     worst = f"Largest current left in a resting cell: {left.max():.1e} µA/cm²" if left.size else "No cell rests"
     return Group(table, Text(), quantities(shown), Text(), Text(f"Stability: {kinds or '-'}"), Text(worst))
+
+
+def fits(found: "Fits", most: int = 12) -> RenderableType:
+    """What became of the fits, how well targets are met, what came out and how sure it is; who was left out, at ``most``."""
+    from jaxmem.study import fit_summary
+    from jaxmem.study.fits import CONVERGED, LEFT_OUT
+
+    status, n = found["status"][:, found.fitted], int(found.fitted.sum())
+    title = f"{n:,} cell{'s' if n != 1 else ''} fitted{f', {found.starts:,} starts each' if found.starts > 1 else ''}"
+    table = Table(box=None, show_header=False, padding=(0, 1), title=title, title_justify="left", title_style="bold")
+    for side in ("right", "right", "left"):
+        table.add_column(justify=side)  # type: ignore[arg-type]
+    for code, (name, reason) in found.statuses.items():
+        if code != LEFT_OUT and (code == CONVERGED or np.any(status == code)):
+            count = int(np.sum(status == code))
+            table.add_row(f"{count:,}", _share(count, status.size), f"{name.lower().replace('_', ' ')}: {reason}")
+    parts: list[RenderableType] = [table]
+    if found.starts > 1:
+        reached = int(np.sum((status == CONVERGED).any(0)))
+        parts.append(
+            Text(f"{reached:,} of {n:,} cells meet their targets from some start; below, the best start of each")
+        )
+    met = _grid("target", "measured in", "typical misfit", "largest", "in sd")
+    for t in fit_summary.targets(found):
+        off = [f"{x:.2g} {pretty(t.unit)}".strip() if np.isfinite(x) else "-" for x in (t.typical, t.largest)]
+        met.add_row(t.told, f"{t.measured:,}", *off, f"{t.in_sd:.2g}" if np.isfinite(t.in_sd) else "-")
+    came = _grid("parameter", "median", "5 to 95 %", "", "standard error", "identified", "at a bound", "over starts")
+    for p in fit_summary.parameters(found):
+        wide = lambda x, sign, p=p: "-" if x is None else f"{sign} {np.exp(x):.3g}" if p.logarithmic else f"± {x:.3g}"
+        counts = ["" if x is None else f"{x:,}" for x in (p.identified, p.at_bound)]
+        middle = f"{number(p.low)} … {number(p.high)}" if n > 1 else ""
+        sure = [wide(p.error, "×/÷"), *counts, wide(p.over_starts, "factor")]
+        came.add_row(p.path, number(p.median), middle, pretty(p.unit), *sure)
+    parts += [Text(), met, Text(), came]
+    if found.words:
+        parts += [Text(), Text("What the targets say of the parameters", style="bold"), *map(Text, found.words)]
+    if found.excluded:
+        shown, total = list(found.excluded.items())[:most], len(found.excluded)
+        parts += [Text(), Text(f"{total:,} of {len(found.names):,} cells could not be fitted", style="bold")]
+        parts += [Text(f"{found.names[i]}: {why}") for i, why in shown]
+        parts += [Text(f"and {total - most:,} more, see left_out in the file")] * (total > most)
+    return Group(*parts)
+
+
+def _grid(first: str, *others: str) -> Table:
+    """A table with numbers under all headings but the first."""
+    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    return table
 
 
 def _share(count: int, of: int) -> str:

@@ -24,7 +24,7 @@ FLOORS = (
 )  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
 # A result offers to save and plot itself: these imports upwards are made inside a function, when they are asked for.
-OFFERED = {("engine.simulation", "study.store")}
+OFFERED = {("engine.simulation", "study.store"), ("analysis.fitting.result", "study.fits")}
 LONGEST = 350
 
 

@@ -313,6 +313,7 @@ TABLE = {
     "dielectric_thickness": (ec.dielectric_thickness, lambda c, e: EPS_0 * e / (c / 100) * 10**9, [(1.0, 2.0)]),
     "electric_field": (ec.electric_field, lambda v, d: v / 1000 / (d / 10**9), [(-70.0, 4.0), (0.0, 4.0)]),
     "excess_charges": (ec.excess_charges, lambda v, c, a: v / 1000 * c / 10**6 * a / 10**8 / Q, [(-70.0, 1.0, 1256.6)]),
+    "membrane_area": (ec.membrane_area, lambda t, r, c: (t / 1000) / (r * 10**6) / (c / 100) * 10**12, [(21.2, 159.5, 0.9)]),
     "ions_in": (ec.ions_in, lambda volume, c: volume / 10**15 * c / 1000 * N, [(4188.8, 150.0)]),
     "excess_fraction": (
         ec.excess_fraction, lambda v, c, a, w, m: (v / 1000 * c / 10**6 * a / 10**8 / Q) / (w / 10**15 * m / 1000 * N),

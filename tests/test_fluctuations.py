@@ -26,7 +26,7 @@ def clamped(v: float, cells: int, duration: float, dt: float) -> jm.Simulation:
 
 
 def test_infinitely_many_channels_are_gates() -> None:
-    """Occupancies of whole channels follow m^3 h and n^4; the splitting of pairs is second order."""
+    """Occupancies of whole channels follow m^3 h and n^4; what is between them falls as dt^2 at least."""
     gates, stimulus, record = jm.presets.hodgkin_huxley_1952(), jm.ConstantCurrent(10.0), jm.Record("v", 0.5)
     gates = gates.with_parameters({"sodium.e": 50.0, "potassium.e": -77.0})
     errors = []

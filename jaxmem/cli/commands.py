@@ -39,6 +39,7 @@ def cli() -> None:
     \b
     jaxmem simulate EXPERIMENT.toml -o OUT.h5   run an experiment
     jaxmem rest EXPERIMENT.toml -o REST.h5      where its cells rest, without running
+    jaxmem fit EXPERIMENT.toml -o FIT.h5        the parameters that give what was measured
     jaxmem show OUT.h5                          what is in a result
     jaxmem plot OUT.h5 --kind reversals         a figure of it
     """
@@ -113,6 +114,45 @@ def rest(**options: Any) -> None:
     from jaxmem.cli.rest import rest
 
     rest(**options)
+
+
+@cli.command(short_help="Fit cells to what was measured of them.")
+@click.argument("experiment", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The HDF5 file to write (default: EXPERIMENT.h5 in this directory).")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PATH=VALUE",
+    help="Replace a value of the file: data.table=my_cells.csv, fit.method=adam, or a parameter: pump.i_max=\"1.2 uA/cm^2\".",
+)  # fmt: skip
+@click.option("--starts", type=click.IntRange(1), help="As --set fit.starts=N: begin each fit at N points.")
+@click.option("--seed", type=click.IntRange(0), help="As --set fit.seed=N.")
+@click.option("--precision", type=PRECISION, help="As --set fit.precision=...")
+@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to fit (default: a GPU if there is one).")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be fitted and how long; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--no-figure", is_flag=True, help="Do not draw the figure beside the result.")
+def fit(**options: Any) -> None:
+    """Fit one cell, or each row of a table of measured cells; write one HDF5 file and one figure.
+
+    The file says what is measured and how well ([data] for a table, [fit.targets] for numbers in the file), how
+    it was recorded ([recording]: junction potential, temperature, pipette and bath), the cell ([membrane]) and
+    what may change, between which bounds ([fit.free]). Cells that cannot be fitted, for instance at a rest below
+    the potassium equilibrium, are listed first, with the reason.
+
+    \b
+    Per fit: parameters, residuals, status, standard errors; in words: what the targets fix and what not.
+
+    \b
+    jaxmem fit cells.toml                           writes cells.h5 and cells.png
+    jaxmem fit cells.toml --dry-run                 what would be fitted, and who cannot be
+    jaxmem fit cells.toml --set data.table=my.csv   the same of other cells
+    jaxmem fit cells.toml --starts 32               is there more than one solution?
+    """
+    from jaxmem.cli.process import prepare
+
+    prepare(options["device"])
+    from jaxmem.cli.fit import fit
+
+    fit(**options)
 
 
 @cli.command(short_help="What a result file holds.")

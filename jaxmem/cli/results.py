@@ -39,6 +39,12 @@ def show(file: str, experiment: bool) -> None:
     if found.question:
         out.print(f"[bold]{escape(found.question)}[/bold]\n")
     if isinstance(found, VariablesSummary):
+        if found.kind == "fits":
+            from jaxmem import report
+            from jaxmem.study.fits import read_fits
+
+            out.print(report.fits(read_fits(file)))
+            out.print()
         show_variables(out, found)
         return
     out.print(pairs(_head(found)))
@@ -146,7 +152,7 @@ def plot(
     if target.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{target}: a picture ends in .png, .pdf or .svg")
     if (holds := kind_of(source)) != "a simulation":
-        _plot_rests(source, holds, target, kind, bool(cells or measures))
+        _plot_other(source, holds, target, kind, bool(cells or measures))
         return
     draw = plots.KINDS[kind]
     takes = set(inspect.signature(draw).parameters)
@@ -169,17 +175,23 @@ def plot(
     click.echo(f"{target}")
 
 
-def _plot_rests(source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, chosen: bool) -> None:
+def _plot_other(source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, chosen: bool) -> None:
     from jaxmem import plots
-    from jaxmem.study.rests import KIND, read_rests
+    from jaxmem.study import fits, rests
 
-    if holds != KIND:
+    if holds not in (rests.KIND, fits.KIND):
         raise UserError(f"{source} holds {holds}, no simulation; 'jaxmem show' tells them, and xarray opens the file")
     if kind != "overview" or chosen:
         raise UserError(f"{source} holds {holds}: it has the kind overview alone, of all cells")
     with Progress() as progress:
         progress.phase("Drawing")
-        plots.save(plots.rests(read_rests(source), title=summary(source).question), target)
+        title = summary(source).question
+        figure = (
+            plots.rests(rests.read_rests(source), title=title)
+            if holds == rests.KIND
+            else plots.fits(fits.read_fits(source), title=title)
+        )
+        plots.save(figure, target)
     click.echo(f"{target}")
 
 

@@ -11,6 +11,7 @@ from jaxmem.electrochemistry.capacitor import electric_field as electric_field
 from jaxmem.electrochemistry.capacitor import excess_charges as excess_charges
 from jaxmem.electrochemistry.capacitor import excess_fraction as excess_fraction
 from jaxmem.electrochemistry.capacitor import ions_in as ions_in
+from jaxmem.electrochemistry.capacitor import membrane_area as membrane_area
 from jaxmem.electrochemistry.capacitor import membrane_capacitance as membrane_capacitance
 from jaxmem.electrochemistry.currents import conductance_from_permeability as conductance_from_permeability
 from jaxmem.electrochemistry.currents import ghk_chord_conductance as ghk_chord_conductance

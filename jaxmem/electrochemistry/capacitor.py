@@ -71,3 +71,15 @@ def excess_fraction(
     -1.5e-05
     """
     return jnp.asarray(10.0 / (AVOGADRO * ELEMENTARY_CHARGE) * v * capacitance * (area / volume) / concentration)
+
+
+def membrane_area(time_constant: ArrayLike, input_resistance: ArrayLike, capacitance: ArrayLike) -> jax.Array:
+    """Area in um^2 of a cell from its answer to a small step of current: ``tau/(R c_m)``, for ``tau = R C``.
+
+    ``time_constant`` in ms, ``input_resistance`` in MOhm, ``capacitance`` in uF/cm^2. Exact for a cell that is one
+    compartment; with dendrites it is the membrane that the electrode charges within tau, less than the whole.
+
+    >>> print(f"{membrane_area(20.0, 200.0, 1.0):.0f}")  # 100 pF
+    10000
+    """
+    return jnp.asarray(1e5 * time_constant / (input_resistance * capacitance))

@@ -2,10 +2,10 @@
 
 Second order at the cost of a first-order step: gates are advanced from t - dt/2 to t + dt/2 with the voltage at t, then
 the voltage from t to t + dt with the gates at t + dt/2, each by the exact solution of its linear equation with a rational
-function for the exponential. The mean current over the step, not the current at an end, goes into the book, so that
-charge is conserved to round-off. Staggering in this form: M. Hines (1984), Int J Biomed Comput 15:69,
-doi:10.1016/0020-7101(84)90008-4; exponential gates: S. Rush & H. Larsen (1978), IEEE Trans Biomed Eng 25:389,
-doi:10.1109/TBME.1978.326270.
+function for the exponential, Markov schemes with one of their matrix (:mod:`jaxmem.engine.schemes`). The mean current
+over the step, not the current at an end, goes into the book, so that charge is conserved to round-off. Staggering
+in this form: M. Hines (1984), Int J Biomed Comput 15:69, doi:10.1016/0020-7101(84)90008-4; exponential gates: S. Rush &
+H. Larsen (1978), IEEE Trans Biomed Eng 25:389, doi:10.1109/TBME.1978.326270.
 """
 
 import abc
@@ -18,6 +18,7 @@ from jaxtyping import ArrayLike
 
 from jaxmem.engine.fluctuations import Draws
 from jaxmem.engine.relaxation import exchange, relaxation
+from jaxmem.engine.schemes import redistribute
 from jaxmem.membrane.environment import Environment
 from jaxmem.membrane.mechanism import Current, Rates, Scheme, States
 from jaxmem.membrane.membrane import Edge, Membrane
@@ -101,7 +102,8 @@ def advance_states(
         x = new[name] = dict(states[name])
         for key, rates in membrane.mechanisms[name].kinetics(v, states[name], env).items():
             if isinstance(rates, Scheme):
-                x.update(exchange({s: states[name][s] for s in rates.names}, list(rates.edges.items()), h)[0])
+                members = {s: states[name][s] for s in rates.names}
+                x.update(redistribute(members, list(rates.edges.items()), h, within=rates.channels is None))
                 if rates.channels is not None and draws is not None:
                     for (a, b), (forward, backward) in rates.edges.items():
                         flow = forward * states[name][a] + backward * states[name][b]

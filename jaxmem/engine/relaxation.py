@@ -1,4 +1,4 @@
-"""Linear equations over one step: a relaxing exponential as a rational function, and pairs that exchange."""
+"""Linear equations over one step: a relaxing exponential as a rational function, and pairs of pools that exchange."""
 
 import jax
 import jax.numpy as jnp

@@ -70,6 +70,9 @@ class Linear(eqx.Module):
 class Scheme(eqx.Module):
     """States that exchange: ``{(a, b): (forward, backward)}`` in 1/ms. Their sum is conserved to round-off.
 
+    A step is third order at fixed rates and exact where the scheme is stationary, however fast its rates. Occupancies stay
+    within 0 and 1, but for those that fluctuate.
+
     With a number of ``channels`` each exchange fluctuates with the variance ``(forward a + backward b)/channels`` per ms
     (R. F. Fox & Y. Lu (1994), Phys Rev E 49:3421, doi:10.1103/PhysRevE.49.3421; per pair of states as P. Orio & D. Soudry
     (2012), PLoS ONE 7:e36670, doi:10.1371/journal.pone.0036670; occupancies are not kept within 0 and 1). ``seed`` keys

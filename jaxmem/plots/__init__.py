@@ -5,6 +5,7 @@ look like these with ``@styled`` on the function that draws, ``new_figure`` and 
 """
 
 from jaxmem.plots._currents import currents as currents
+from jaxmem.plots._fits import fits as fits
 from jaxmem.plots._ions import concentrations as concentrations
 from jaxmem.plots._ions import reversals as reversals
 from jaxmem.plots._overview import overview as overview

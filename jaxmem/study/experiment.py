@@ -5,10 +5,8 @@
 
 import dataclasses
 import difflib
-import itertools
 import os
 import pathlib
-import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +38,7 @@ from jaxmem.study import (
     protocol_table,
     stimulus_table,
     tables,
+    toml_file,
 )
 from jaxmem.study.population_tables import DistributionTable
 from jaxmem.study.problems import ExperimentError, Override, Problems
@@ -147,15 +146,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[Override | str] = (),
     file cannot be read.
     """
     file = pathlib.Path(path)
-    try:
-        text = file.read_bytes().decode("utf-8").replace("\r\n", "\n")
-        raw = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise ExperimentError(
-            [f"{path}: this is no text file in UTF-8 ({error.reason} at byte {error.start})"]
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError([_syntax(path, text, error)]) from None
+    text, raw = toml_file.read(path)
     problems = Problems(path, text)
     _flatten_paths(raw)
     changes = [Override.parse(o) if isinstance(o, str) else o for o in overrides]
@@ -229,38 +220,19 @@ def _likely_cells(people: tables.PopulationTable) -> int:
     return max([1, *map(len, lists)]) if lists else 1000
 
 
-def _syntax(path: Any, text: str, error: tomllib.TOMLDecodeError) -> str:
-    """tomllib's complaint in our form."""
-    said, _, place = str(error).partition(" (at ")
-    line = (
-        place.removeprefix("line ").partition(",")[0] if place.startswith("line") else str(len(text.splitlines()) or 1)
-    )
-    return f"{path}:{line}: this is not valid TOML: {said[0].lower() + said[1:]} ({place.rstrip(')') or 'at the end'})"
-
-
 # ---------------------------------------------------------------------- parameter paths in TOML, and overrides
 def _flatten_paths(raw: dict[str, Any]) -> None:
     """``sodium.g = 50`` is a table in a table to TOML; here it is the path ``sodium.g``."""
     for section, table in (("membrane", "parameters"), ("population", "vary")):
         holder = raw.get(section)
         if isinstance(holder, dict) and isinstance(holder.get(table), dict):
-            holder[table] = _flat(holder[table])
+            holder[table] = toml_file.flat(holder[table], _SPREAD)
     people = raw.get("population")
     kinds = people.get("group") if isinstance(people, dict) else None
     for group in kinds if isinstance(kinds, list) else ():
         for table in ("parameters", "vary", "between") if isinstance(group, dict) else ():
             if isinstance(group.get(table), dict):
-                group[table] = _flat(group[table])
-
-
-def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, dict) and value and not _SPREAD & {k for k, x in value.items() if not isinstance(x, dict)}:
-            found |= _flat(value, f"{before}{key}.")
-        else:
-            found[f"{before}{key}"] = value
-    return found
+                group[table] = toml_file.flat(group[table], _SPREAD)
 
 
 _SPREAD = set(DistributionTable.model_fields)
@@ -280,19 +252,4 @@ def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None
     elif parts[:2] == ["population", "vary"] and len(parts) > 2:
         field = parts[-1:] if parts[-1] in _SPREAD and len(parts) > 3 else []
         parts = [*parts[:2], ".".join(parts[2 : len(parts) - len(field)]), *field]
-    place: Any = raw
-    for part, following in itertools.pairwise(parts):
-        if isinstance(place, list):
-            inside = part.isdigit() and int(part) < len(place)
-            place = place[int(part)] if inside else None
-        else:
-            place = place.setdefault(part, [] if following.isdigit() else {})
-        if not isinstance(place, dict | list):
-            raise ExperimentError([f"{change.written}: there is no {change.path!r} to set"])
-    problems.override(tuple(int(p) if p.isdigit() else p for p in parts), change.written)
-    if isinstance(place, dict):
-        place[parts[-1]] = change.value
-    elif parts[-1].isdigit() and int(parts[-1]) < len(place):
-        place[int(parts[-1])] = change.value
-    else:
-        raise ExperimentError([f"{change.written}: there is no {change.path!r} to set"])
+    toml_file.put(raw, parts, change, problems)

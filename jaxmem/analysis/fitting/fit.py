@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting import levenberg_marquardt as lm
+from jaxmem.analysis.fitting.gradient_descent import is_optimiser
 from jaxmem.analysis.fitting.hierarchy import fit_together
 from jaxmem.analysis.fitting.method import LOST, SEARCHING, Improved, Method
 from jaxmem.analysis.fitting.methods import named
@@ -46,7 +47,7 @@ def fit(
     targets: Mapping[str, Any],
     tied: Tied | None = None,
     starts: int | None = None,
-    method: str | Method | Sequence[str | Method] = "levenberg_marquardt",
+    method: Any = "levenberg_marquardt",
     seed: int = 0,
     precision: str = "float64",
     progress: Callable[[int, int], None] | None = None,
@@ -72,7 +73,8 @@ def fit(
         raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
     if starts is not None and starts < 1:
         raise ValueError(f"starts is a number of at least 1, or None; found {starts}")
-    methods = [named(m) for m in ([method] if isinstance(method, str | Method) else method)]
+    several = isinstance(method, Sequence) and not isinstance(method, str) and not is_optimiser(method)
+    methods = [named(m) for m in (method if several else [method])]
     asked = problem(membrane, free, targets, tied)
     with jax.enable_x64(True):
         return _fitted(asked, starts, methods, seed, np.dtype(precision), progress)
@@ -133,7 +135,7 @@ def _with_rests(
         news = in_blocks(_start, (part, tuple(x[left] for x in y), here), left.size, layout)
         resting[left] = (whole(rest.status) == Status.OK).all(0)
         if u is None:
-            u = news
+            u = tuple(np.array(x) for x in news)  # of JAX they cannot be written to
         else:
             for old, new in zip(u, news, strict=True):
                 old[:, left] = new

@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -112,6 +113,15 @@ class Fit:
         cost = np.where(np.isnan(self.cost), np.inf, self.cost)
         order = np.lexsort((cost, ~self.converged), axis=0)
         return self._picked(order[0])
+
+    def save(self, path: Any, *, attributes: Mapping[str, Any] | None = None, overwrite: bool = False) -> None:
+        """Write every number of every start and cell to one HDF5 file, which ``jaxmem show`` and ``jaxmem plot`` know.
+
+        ``attributes`` are kept with the provenance. Raises what :meth:`jaxmem.Simulation.save` raises.
+        """
+        from jaxmem.study.fits import save_fit
+
+        save_fit(self, path, attributes=attributes, overwrite=overwrite)
 
     def _picked(self, start: np.ndarray) -> "Fit":
         """The fit with one start of every cell."""
