@@ -32,7 +32,7 @@ def run(starts: int = 24, n_k: float = 2.0):
     cell = jm.presets.pump_leak_ghk().with_parameters({"pump.n_k": n_k})
     rest = jm.resting_state(cell.with_parameters({"k.outside": LIVING, "na.outside": 150.0 - LIVING}))
     kept = pumpless(findings, starts, rest)
-    kept |= living(findings, cell, rest, float(kept["living/without"][1]))
+    kept |= living(findings, cell, rest, float(kept["pumped/without"][1]))
     return kept, findings
 
 
@@ -95,7 +95,7 @@ def pumpless(findings: jm.Findings, starts: int, rest: jm.RestingState) -> dict:
         "starts/k": (("start", "asked"), k[:, :3], "cm/s", "P_K of each start"),
         "starts/na": (("start", "asked"), na[:, :3], "cm/s", "P_Na of each start"),
         "asked": ("asked", list(ASKED), "1", "what was fitted to"),
-        "living/without": ((), without, "1", "P_Na : P_K of a fit of the living cells' potentials without a pump"),
+        "pumped/without": ((), without, "1", "P_Na : P_K of a fit of the living cells' potentials without a pump"),
     }
 
 
@@ -128,11 +128,11 @@ def living(findings: jm.Findings, cell: jm.Membrane, rest: jm.RestingState, with
         ratio = float(full.parameters[path]) / x
         findings.expect(f"{path} of a fit that knows the pump, over the truth", ratio, 0.999, 1.001)
     return {
-        "living/bath": ("living", LIVING, "mM", "K+ outside"),
-        "living/v": ("living", rest.v, "mV", "rest of a cell with a pump"),
-        "living/ghk": ("living", alone, "1", "P_Na : P_K by GHK from that potential"),
-        "living/truth": ((), true, "1", "P_Na : P_K of the cell"),
-        "living/with": (
+        "pumped/bath": ("living", LIVING, "mM", "K+ outside"),
+        "pumped/v": ("living", rest.v, "mV", "rest of a cell with a pump"),
+        "pumped/ghk": ("living", alone, "1", "P_Na : P_K by GHK from that potential"),
+        "pumped/truth": ((), true, "1", "P_Na : P_K of the cell"),
+        "pumped/with": (
             (), float(full.parameters["na_leak.p"] / full.parameters["k_leak.p"]), "1", "of a fit with the pump",
         ),
     }  # fmt: skip
@@ -154,10 +154,10 @@ def draw(kept: dict):
         middle.loglog(k, na, mark, color=colour, ms=4 if mark == "o" else 11, label=name)
     middle.set(xlabel="P of K⁺ (cm/s)", ylabel="P of Na⁺ (cm/s)", title="Every start of the fit")
     middle.legend(loc="upper left")
-    right.plot(get("living/bath"), get("living/ghk"), "o", color="black", ms=4, label="GHK, each potential")
-    right.axhline(float(get("living/without")), color=plots.CYCLE[1], label="fit without a pump")
-    right.axhline(float(get("living/with")), color=plots.CYCLE[0], label="fit with the pump")
-    right.axhline(float(get("living/truth")), color="black", ls=":", lw=2, label="truth")
+    right.plot(get("pumped/bath"), get("pumped/ghk"), "o", color="black", ms=4, label="GHK, each potential")
+    right.axhline(float(get("pumped/without")), color=plots.CYCLE[1], label="fit without a pump")
+    right.axhline(float(get("pumped/with")), color=plots.CYCLE[0], label="fit with the pump")
+    right.axhline(float(get("pumped/truth")), color="black", ls=":", lw=2, label="truth")
     right.set(xlabel="K⁺ outside (mM)", ylabel="P of Na⁺ over P of K⁺", title="Cells with a 3:2 pump")
     right.set_ylim(0, 0.09)
     right.legend(loc="upper right")

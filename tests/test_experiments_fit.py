@@ -13,12 +13,12 @@ import jaxmem as jm
 SMALL: list[tuple[str, dict[str, Any]]] = [
     ("potassium_series", {"starts": 8}),
     ("cheapest_rest", {"resistances": 5, "starts": 2, "drawn": 40}),
-    ("degeneracy", {"samples": 150}),
+    ("degeneracy", {"samples": 150, "measured_first": (1, 4)}),
 ]
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("potassium_series", {"starts": 8, "n_k": 3.0}, "truth over GHK"),
     ("cheapest_rest", {"resistances": 5, "starts": 2, "drawn": 40, "n_k": 1.0}, "over the algebra's least"),
-    ("degeneracy", {"samples": 150, "n_k": 1.0}, "I_K over I_Na"),
+    ("degeneracy", {"samples": 150, "measured_first": (1, 4), "n_k": 1.0}, "I_K over I_Na"),
 ]
 
 
