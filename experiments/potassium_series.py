@@ -164,7 +164,7 @@ def draw(kept: dict):
     return plots.finish(
         figure,
         "What a potassium series tells of the leaks",
-        "Left: potentials by the equation of 1959, and the fit of one permeability. Middle: fits from many starts; potentials fix "
+        "Left: potentials by the equation of 1959, and their fit. Middle: fits from many starts; potentials fix "
         "a ratio, however many there are, and the input resistance picks a point on the line. Right: a 3:2 pump makes the "
         "ratio read from potentials two thirds of the true one, in every bath, and no potential gives it away.",
     )  # fmt: skip
