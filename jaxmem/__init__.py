@@ -119,6 +119,7 @@ _HOME = {
     "RestingStates": "jaxmem.analysis.crossings",
     "Spectrum": "jaxmem.analysis.spectrum",
     "Stability": "jaxmem.analysis.stability",
+    "Trial": "jaxmem.analysis.fitting.trials",
     "all_resting_states": "jaxmem.analysis.crossings",
     "attractors": "jaxmem.analysis.attractors",
     "balance": "jaxmem.analysis.balance",
@@ -171,6 +172,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit as Fit
     from jaxmem.analysis.fitting.result import FitStatus as FitStatus
     from jaxmem.analysis.fitting.target import Target as Target
+    from jaxmem.analysis.fitting.trials import Trial as Trial
     from jaxmem.analysis.leak_subtraction import LeakSubtracted as LeakSubtracted
     from jaxmem.analysis.leak_subtraction import leak_subtracted as leak_subtracted
     from jaxmem.analysis.readings import readings as readings

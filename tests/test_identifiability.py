@@ -218,9 +218,29 @@ def test_a_fit_says_what_is_out_of_reach(alone) -> None:
         said[1].startswith("resting_potential: 90 mV is out of reach")
         and "k_leak.g at its lower bound 0.0001" in said[1]
     )
-    assert "the ratio k_leak.g : na_leak.g" in said[2] and said[3] == "Free: k_leak.g and na_leak.g by the same factor."
+    assert said[2] == "Of the 3 fits (of 5) that ended inside their bounds:"
+    assert (
+        "the ratio k_leak.g : na_leak.g (x/÷ 1.0" in said[3]
+        and said[4] == "Free: k_leak.g and na_leak.g by the same factor."
+    )
     ratio = alone.identifiability.null_directions[1][0]
     np.testing.assert_allclose(ratio[0] / ratio[1], 1.0, rtol=1e-9)
+
+
+def test_fits_that_came_to_nothing_are_counted(alone) -> None:
+    """Those without a steady state and those that are not finite have no derivatives; one that ran out has."""
+    status = np.array(
+        [jm.FitStatus.CONVERGED, jm.FitStatus.NO_STEADY_STATE, jm.FitStatus.NOT_FINITE] + [jm.FitStatus.ITERATIONS] * 2
+    )
+    some = dataclasses.replace(alone, status=status)
+    assert [w.rsplit(" (in ")[-1] for w in some.words[:3]] == ["1 of 5 cells).", "1 of 5 cells).", "2 of 5 cells)."]
+    assert some.words[3] == "Of the 1 fit (of 5) that ended inside their bounds:"
+    assert some.identifiability.rank.tolist() == [1, -1, -1, 1, 1]
+    draws = jm.laplace(some).sample(5)["k_leak.g"]
+    assert np.isnan(draws).all(0).tolist() == [False, True, True, False, False]
+    none = dataclasses.replace(alone, status=np.full(5, jm.FitStatus.NO_STEADY_STATE))
+    assert len(none.words) == 2 and none.words[1].startswith("Nothing is known of what the targets fix")
+    assert jm.solution_manifold(none, samples=3).words == ["No fit ended at a minimum: there is no manifold."]
 
 
 def test_a_fit_says_which_targets_contradict_each_other() -> None:
@@ -253,6 +273,28 @@ def test_the_current_of_the_pump_is_no_target_at_a_full_steady_state() -> None:
     assert said[0] == "share is 2 whatever the free parameters, not 2.5."
     assert "share is moved by no free parameter." in said
     assert np.abs(found.jacobian[1]).max() < 1e-7
+
+
+@pytest.mark.slow
+def test_every_kind_of_fit_speaks() -> None:
+    """A parameter that does nothing, starts, float32, a value that not all cells can share, pools with a target missing."""
+    cell, aims = membrane("k", "na"), {"resting_potential": np.array([-70.0, -60.0, -50.0])}
+    idle = jm.fit(cell, free={"k_leak.g": (1e-4, 1.0), "capacitance": (0.5, 2.0)}, targets=aims)
+    assert idle.words[0] == "capacitance changes none of the targets." and np.all(idle.status == jm.FitStatus.CONVERGED)
+    lost = jm.fit(cell, free=LEAKS, targets={"resting_potential": np.array([-70.0, -120.0])}, starts=3)
+    assert lost.identifiability.shape == (3, 2) and "(in 3 of 6 cells)" in lost.words[0]
+    assert lost.words[1] == "Of the 3 fits (of 6) that ended inside their bounds:" and "the ratio" in lost.words[2]
+    short = jm.fit(cell, free=LEAKS, targets={"resting_potential": -70.0}, precision="float32")
+    assert short.jacobian.dtype == np.float32 and short.words[1] == "Free: k_leak.g and na_leak.g by the same factor."
+    both = aims | {"input_resistance": jm.Target(np.array([200.0, 300.0, np.nan]), 5.0)}
+    shared = jm.fit(cell, free=LEAKS | {"k_leak.g": jm.Free(1e-4, 1.0, shared=True)}, targets=both)
+    assert "not all cells can do with the same k_leak.g" in shared.words[0]
+    pooled = jm.fit(cell, free=LEAKS | {"k_leak.g": jm.Free(1e-4, 1.0, pooled=0.3)}, targets=both)
+    assert list(pooled.identifiability.free) == ["k_leak.g", "na_leak.g", "k_leak.g (common)"]
+    error = pooled.identifiability.standard_errors["k_leak.g"]
+    assert np.isfinite(error).all() and error[2] > 3 * error[0]  # of the cell without a resistance the pool says it
+    for found in (lost, shared, pooled):
+        assert {x.shape for x in jm.laplace(found).sample(5).values()} == {(5, *np.shape(found.cost))}
 
 
 @pytest.mark.slow

@@ -150,6 +150,7 @@ def test_the_posterior_of_two_conductances_is_that_of_a_long_chain() -> None:
     np.testing.assert_allclose(covariance, np.cov(chain.T), rtol=0.15)
 
 
+@pytest.mark.slow
 def test_of_a_fit() -> None:
     """The posterior of fitted leaks: its center and covariance are the fit's, the prior is counted, and v of the draws is as
     uncertain as its target."""

@@ -28,6 +28,7 @@ from jaxmem.analysis.fitting.problem import (
 from jaxmem.analysis.fitting.residuals import weighted, weighted_slopes
 from jaxmem.analysis.fitting.result import Fit, FitStatus
 from jaxmem.analysis.fitting.starts import drawn
+from jaxmem.analysis.fitting.through_time import modes_in_words
 from jaxmem.analysis.resting import RestingState, rest_at, resting_state
 from jaxmem.analysis.unknowns import start_from
 from jaxmem.membrane.membrane import Membrane
@@ -147,7 +148,7 @@ def _drawn_again(
     layout: Layout, numbers: Numbers, found: Improved, resting: np.ndarray, draws: "Draws", methods: list[Method]
 ) -> tuple[Improved, np.ndarray]:
     """Members that miss a target begin again; the better fit is kept."""
-    before = lm.looked(layout, numbers, found.y, found.u)
+    before = found = lm.seen(layout, numbers, found)
     misses = np.abs(np.stack(weighted(layout, numbers, found.y, before.values)[: len(layout.rows)])).max(0)
     missed = np.flatnonzero(~(misses <= MET) | ~resting | ~np.isfinite(before.cost))
     if not missed.size:
@@ -155,7 +156,8 @@ def _drawn_again(
     part = taken(numbers, missed)
     y, u, rests = _with_rests(layout, part, draws.again(missed), draws, missed)
     news = _improved(layout, part, y, u, methods, lambda done: None)
-    better = rests & (lm.looked(layout, part, news.y, news.u).cost < before.cost[missed])
+    news = lm.seen(layout, part, news)
+    better = rests & (news.cost < before.cost[missed])
     kept = missed[better]
 
     def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -228,7 +230,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     members = resting.size
     shape = (*(() if starts is None else (starts,)), *(() if asked.cells is None else (asked.cells,)))
     shaped = lambda x: np.asarray(x).reshape((*np.shape(x)[:-1], *shape))
-    at = lm.looked(layout, numbers, found.y, found.u)
+    at = lm.seen(layout, numbers, found)
     rest, stands = _rest(layout, numbers, found, shape)
     rows = np.stack(weighted(layout, numbers, found.y, at.values))
     misses = np.where(numbers.weight > 0, rows[: len(layout.rows)], np.nan)
@@ -263,7 +265,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
         at_bound={path: shaped(x) for path, x in zip(layout.free, edge, strict=False)},
         values={name: each(np.stack(at.values), name) for name in spans}, residuals={name: each(misses, name) for name in spans},
         cost=shaped(cost), status=shaped(status.astype(np.int32)), iterations=shaped(found.steps), rest=rest,
-        jacobian=shaped(jacobian), common=common,
+        jacobian=shaped(jacobian), common=common, mode=modes_in_words(layout),
     )  # fmt: skip
 
 

@@ -35,7 +35,8 @@ class Identifiability:
 
     ``common``: which coordinates all cells (the last axis) have in common. What the other cells say of these, their own
     parameters left open, then counts as further rows of each cell, so that all is as from the matrix of all cells
-    together. The last ``pooled`` coordinates are values that cells are spread around.
+    together. The last ``pooled`` coordinates are values that cells are spread around. ``spoken_of`` (S) bool: which cells
+    the words are about (None: all).
     """
 
     jacobian: np.ndarray
@@ -44,6 +45,7 @@ class Identifiability:
     rounding: float = ROUNDING["float64"]
     common: tuple[int, ...] = ()
     pooled: int = 0
+    spoken_of: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -66,6 +68,11 @@ class Identifiability:
     def known(self) -> np.ndarray:
         """(S) bool: where there are derivatives."""
         return np.isfinite(self.jacobian).all((0, 1))
+
+    @property
+    def told_of(self) -> np.ndarray:
+        """(S) bool: the cells that words are about."""
+        return self.known if self.spoken_of is None else self.known & self.spoken_of
 
     @functools.cached_property
     def units(self) -> np.ndarray:
@@ -171,15 +178,14 @@ class Identifiability:
         return "\n".join(self.words)
 
 
-def identifiability(fit: "Fit") -> Identifiability:
-    """What the targets of a fit say about its parameters, see :class:`Identifiability`."""
+def identifiability(fit: "Fit", known: np.ndarray, spoken_of: np.ndarray | None) -> Identifiability:
+    """What the targets of a fit say about its parameters where it is ``known`` (S), see :class:`Identifiability`."""
     layout = fit.problem.layout
     names = list(fit.free)
     pooled = {names[i] + COMMON: fit.free[names[i]] for i in layout.pooled}
     common = tuple(i for i, f in enumerate(fit.free.values()) if f.shared)
     common += tuple(range(len(names), len(names) + len(pooled)))
     rows = tuple(label for labels in row_labels(fit).values() for label in labels)
-    return Identifiability(
-        np.asarray(fit.jacobian, np.float64), {**fit.free, **pooled}, rows, ROUNDING[str(fit.jacobian.dtype)], common,
-        len(pooled),
-    )  # fmt: skip
+    jacobian = np.where(known, np.asarray(fit.jacobian, np.float64), np.nan)
+    rounding = ROUNDING[str(fit.jacobian.dtype)]
+    return Identifiability(jacobian, {**fit.free, **pooled}, rows, rounding, common, len(pooled), spoken_of)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit
 
 ROUNDS = 20  # of rejection; what is left then goes on by Gibbs steps
-SWEEPS = 40  # of Gibbs steps along every eigenvector and every axis, from the fit: each draw is the end of a chain of its own
+SWEEPS = 25  # of Gibbs steps along every eigenvector and every axis, from the fit: each draw is the end of a chain of its own
 FLAT = 1e-12  # change of the exponent over the chord of the bounds below which a density is uniform on it
 FAR = -6.0  # standard deviations beyond which logarithms of probabilities keep more digits
 

@@ -66,7 +66,7 @@ class LevenbergMarquardt(Method):
             news = in_blocks(_continued, some, left.size, layout)
             found = jax.tree.map(functools.partial(_put, left), found, news)
             progress(int(np.sum(found.outcome != SEARCHING)))
-        return Improved(found.y, found.u, found.outcome, found.steps)
+        return _kept(found)
 
 
 class Descent(NamedTuple):
@@ -172,6 +172,15 @@ def looked(layout: Layout, numbers: Numbers, y: Vector, u: Vector) -> Descent:
     members = y[0].shape[-1]
     begun = in_blocks(_begun, (y, u), members, len(layout.rows))
     return in_blocks(_continued, (numbers, begun, np.int32(1), y[0].dtype.type(0)), members, layout)
+
+
+def seen(layout: Layout, numbers: Numbers, found: Improved) -> Improved:
+    """The same with what there is to know of where it stands."""
+    return found if found.values else _kept(looked(layout, numbers, found.y, found.u))
+
+
+def _kept(found: Descent) -> Improved:
+    return Improved(found.y, found.u, found.outcome, found.steps, found.values, found.slopes, found.cost)
 
 
 def _begun(given: tuple[Vector, Vector], rows: int) -> Descent:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ LONGEST = 4000  # steps of a line
 MET, EXACT = 1e-9, 1e-13  # how far a target may be from where the fit has it: standard deviations, and relative
 WALKERS, SPREAD, EVERY = 50, 60, 5  # walkers of a cell, moves to spread over the surface, moves from sample to sample
 FIRST_STEP = 0.5
+TOGETHER = 2000  # cells walked at a time, which bounds the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Manifold:
         spans = []
         for path, x in self.parameters.items():
             some = x[:, self.dimension == most] if self.dimension.shape else x[:, None]
-            low, high = np.median(some.min(0)), np.median(some.max(0))
+            low, high = np.median(np.nanmin(some, 0)), np.median(np.nanmax(some, 0))
             spans.append(
                 f"{path} {low:.3g}" if high - low <= 1e-6 * abs(high) else f"{path} from {low:.3g} to {high:.3g}"
             )
@@ -96,8 +98,7 @@ def solution_manifold(fit: Fit, samples: int = 1000, seed: int = 0, step: float 
     points = np.full((samples, problem.size, problem.own.size), np.nan)
     residual = np.full((samples, problem.size), np.nan)
     accepted = np.full(problem.size, np.nan)
-    for k in np.unique(problem.dimension[problem.dimension >= 0]).tolist():
-        which = np.flatnonzero(problem.dimension == k)
+    for k, which in problem.parts():
         if k == 0:
             points[:, which] = problem.z[which]
             residual[:, which] = 0.0
@@ -110,10 +111,9 @@ def solution_manifold(fit: Fit, samples: int = 1000, seed: int = 0, step: float 
             here = surface.frame(problem.z[lanes], at)
             count = -(-samples // walkers)
             done = moves(surface, here, rng, np.full(which.size, FIRST_STEP), which.size, SPREAD, count, EVERY)
-            kept = done.kept.reshape(count * walkers, which.size, -1)[:samples]
-            points[:, which], accepted[which] = kept, done.accepted
-            left = np.abs(done.residual).max(-1).reshape(count * walkers, which.size)[:samples]
-            residual[:, which] = left
+            every = lambda x, which=which: x.reshape(-1, which.size, x.shape[-1])[:samples]
+            points[:, which], accepted[which] = every(done.kept), done.accepted
+            residual[:, which] = np.abs(every(done.residual)).max(-1)
     shaped = lambda x: x.reshape((*x.shape[:-1], *problem.shape))
     return Manifold(problem.parameters(points), shaped(residual), shaped(problem.dimension), shaped(accepted))
 
@@ -122,17 +122,15 @@ def solution_line(fit: Fit, step: float = STEP) -> Line:
     """The manifold of solutions walked from end to end, of every fit where it has one dimension (see
     :func:`solution_manifold`)."""
     problem = _Members(fit)
-    which = np.flatnonzero(problem.dimension == 1)
     ended = np.full((2, problem.size), "", object)
-    if not which.size:
-        return Line(
-            problem.parameters(np.full((0, problem.size, problem.own.size), np.nan)), ended.reshape(2, *problem.shape)
-        )
-    path = _walked(problem, which, step)
-    points = _joined(path, which.size)
-    every = np.full((len(points), problem.size, problem.own.size), np.nan)
-    every[:, which] = points
-    ended[:, which] = path.ended.reshape(2, -1)
+    every = np.full((0, problem.size, problem.own.size), np.nan)
+    for which in (part for k, part in problem.parts() if k == 1):
+        path = _walked(problem, which, step)
+        points = _joined(path, which.size)
+        longer = max(len(points) - len(every), 0)
+        every = np.concatenate([every, np.full((longer, *every.shape[1:]), np.nan)])
+        every[: len(points), which] = points
+        ended[:, which] = path.ended.reshape(2, -1)
     return Line(problem.parameters(every), ended.reshape(2, *problem.shape))
 
 
@@ -175,16 +173,18 @@ def _along(
     index = np.empty(s.shape, int)
     for j in range(length.shape[-1]):
         mine = lane == j
-        index[mine] = np.clip(np.searchsorted(length[:, j], s[mine], "right") - 1, 0, None)
-    last = np.minimum(index + 1, len(length) - 1)
+        index[mine] = np.searchsorted(length[:, j], s[mine], "right") - 1
+    count = np.sum(~np.isnan(path.points[..., 0]), 0)
+    index = np.clip(index, 0, np.maximum(count - 2, 0)[lane])
+    last = np.minimum(index + 1, count[lane] - 1)
     start, end = path.points[index, lane], path.points[last, lane]
-    size = np.concatenate([gaps, np.zeros((1, gaps.shape[-1]))])[index, lane]
+    size = length[last, lane] - length[index, lane]
     part = np.where(size > 0, (s - length[index, lane]) / np.where(size > 0, size, 1.0), 0.0)
     z = np.where(size[..., None] > 0, start + part[..., None] * (end - start), start).reshape(-1, problem.own.size)
     flat = lambda x: x.reshape(-1)
     guess = tuple(np.moveaxis(np.moveaxis(x, -1, 1)[flat(index), flat(lane)], 0, -1) for x in path.guess)
     surface, _ = problem.surface(np.tile(which, samples), 1)
-    there, at, good = surface.projected(surface.frame(z, surface.function(z, guess)), z)
+    there, at, good = surface.projected(surface.frame(z, surface.function(z, guess, None)), z)
     there = np.clip(np.where(good[:, None], there, np.nan), surface.low, surface.high)
     left = np.where(good, np.abs(at.values).max(-1), np.nan)
     return there.reshape(samples, which.size, -1), left.reshape(samples, which.size)
@@ -215,6 +215,8 @@ class _Members:
 
     def __init__(self, fit: Fit):
         self.fit, self.layout, self.shape = fit, fit.problem.layout, np.shape(fit.cost)
+        if any(row.trial is not None for row in self.layout.rows):
+            raise ValueError("solutions are walked for targets at rest; this fit has targets during a trial")
         self.size = int(np.prod(self.shape))
         wide = lambda x: np.asarray(x, np.float64) if np.asarray(x).dtype.kind == "f" else np.asarray(x)
         self.numbers = jax.tree.map(wide, fit.problem.members(fit.starts or 1))
@@ -233,6 +235,13 @@ class _Members:
         good = at.found & np.isfinite(at.values).all(-1) & (status <= FitStatus.AT_BOUND)
         self.dimension = np.where(good, self.own.size - rank, -1)
         self.tolerance = MET + EXACT * np.abs(self.numbers.goal * self.numbers.weight).reshape(-1, self.size).T
+
+    def parts(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Members of one dimension of solutions, so many at a time."""
+        for k in np.unique(self.dimension[self.dimension >= 0]).tolist():
+            which = np.flatnonzero(self.dimension == k)
+            for first in range(0, which.size, TOGETHER):
+                yield k, which[first : first + TOGETHER]
 
     def _rests(self) -> Vector:
         """The unknowns at rest in every condition, sought from where the fit has the rest."""
@@ -272,12 +281,15 @@ class _Members:
         """The solutions of these members, and what is found at the fits."""
         numbers, held = taken(self.numbers, lanes), self.held[lanes]
 
-        def function(z: np.ndarray, guess: Any) -> At:
-            at = self._at(lanes, z, guess, numbers)
-            return at._replace(values=at.values - held)
+        def function(z: np.ndarray, guess: Any, some: np.ndarray | None) -> At:
+            if some is None:
+                at = self._at(lanes, z, guess, numbers)
+                return at._replace(values=at.values - held)
+            at = self._at(lanes[some], z, guess, taken(numbers, some))
+            return at._replace(values=at.values - held[some])
 
         surface = Surface(function, self.own.size - dimension, self.low[lanes], self.high[lanes], self.tolerance[lanes])
-        return surface, function(self.z[lanes], self._guess(lanes))
+        return surface, function(self.z[lanes], self._guess(lanes), None)
 
     def parameters(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """{path: (points, *S)} of everything free, from z (points, members, n)."""

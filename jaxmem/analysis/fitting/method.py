@@ -10,12 +10,16 @@ SEARCHING, MET, FLAT, LOST = 0, 1, 2, 3  # met: every residual below the toleran
 
 
 class Improved(NamedTuple):
-    """Where each member stands: coordinates, unknowns at rest, outcome, and the steps it took."""
+    """Where each member stands: coordinates, unknowns at rest, outcome, the steps it took; and what a method that has evaluated
+    this point knows of it: what is measured, its derivatives, the cost (infinite where no rest was found)."""
 
     y: Vector
     u: Vector
     outcome: Any
     steps: Any
+    values: Vector = ()
+    slopes: tuple[Vector, ...] = ()
+    cost: Any = None
 
 
 class Method(abc.ABC):

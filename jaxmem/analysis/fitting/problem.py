@@ -15,7 +15,9 @@ from jaxtyping import ArrayLike
 from jaxmem.analysis.fitting.free import Free
 from jaxmem.analysis.fitting.quantities import quantity
 from jaxmem.analysis.fitting.target import Condition, Target
+from jaxmem.analysis.fitting.trials import unit_of
 from jaxmem.analysis.unknowns import Unknowns, unknowns
+from jaxmem.engine.measures import Measure
 from jaxmem.membrane.membrane import Membrane, out_of_range
 from jaxmem.membrane.parameters import declared, path_error, replaced, select
 from jaxmem.rig.protocol import check_changes
@@ -132,8 +134,15 @@ def problem(
             _check_condition(name, condition, membrane, known)
         if isinstance(of := target.of or name, str) and target.during is None:
             quantity(membrane, of)  # an error where it means nothing here
+        elif target.during is not None:
+            if not isinstance(of, str | Measure):
+                raise ValueError(
+                    f"target {name}: what is seen of a trial is a measure or a variable by name; a function goes with rests"
+                )
+            unit_of(membrane, target.during.on_grid(membrane), of)
     cells = _cells(membrane, chosen, aims, ties)
-    conditions, trials, rows, spans, goal, weight = _rows(aims, cells)
+    conditions, given, rows, spans, goal, weight = _rows(aims, cells)
+    trials = tuple(trial.on_grid(membrane) for trial in given)
     priors = tuple(i for i, f in enumerate(chosen.values()) if f.prior is not None)
     shared = tuple(i for i, f in enumerate(chosen.values()) if f.shared)
     pooled = tuple(i for i, f in enumerate(chosen.values()) if f.pooled is not None)
@@ -199,7 +208,11 @@ def _cells(
         for condition in t.conditions:
             for x in jax.tree.leaves(condition if isinstance(condition, Drug) else dict(condition)):
                 say(x, f"a condition of {name}")
-        inner = int(t.listed) + (0 if t.during is None else int(t.during.every is not None))
+        inner = int(t.listed)
+        if t.during is not None:
+            inner += t.during.samples(t.of or name) is not None
+            for path, x, _ in declared(t.during):
+                say(x, f"{path} of the trial of {name}")
         for x in (t.value, t.sd):
             if np.ndim(x) > inner:
                 say(x, f"target {name}")

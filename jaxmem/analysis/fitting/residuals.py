@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jaxmem.analysis.fitting.problem import Layout, Numbers, Vector, fitted_membrane, in_conditions
 from jaxmem.analysis.fitting.quantities import quantity
+from jaxmem.analysis.fitting.through_time import rows_of, seen, seen_with_slopes
 from jaxmem.analysis.pseudo_transient import NEWTON, attached
 from jaxmem.analysis.resting import SCALE_AMOUNT, SCALE_STATE, SCALE_V, rest_at
 from jaxmem.analysis.small_systems import Matrix, jacobian, solve
@@ -20,7 +21,10 @@ from jaxmem.analysis.unknowns import changes
 from jaxmem.membrane.membrane import Membrane
 
 CORRECTIONS = 8  # Newton steps from the rest before; a step of the fit that needs more was too long
-SETTLED = {"float64": 1e-9, "float32": 1e-4}  # size of the last correction, in units of the scale
+SETTLED = {
+    "float64": 1e-6,
+    "float32": 1e-4,
+}  # size of the last correction, in units of the scale; what is left is its square
 
 
 class Evaluation(NamedTuple):
@@ -49,14 +53,22 @@ def evaluate(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector
     slopes = []
     for j, way in enumerate(ways):
         unit = tuple(jnp.ones_like(x) if i == j else jnp.zeros_like(x) for i, x in enumerate(y))
-        found_values, slope = jax.jvp(lambda a, b: values(layout, numbers, a, b), (y, u), (unit, way))
+        found_values, slope = jax.jvp(lambda a, b: at_rest(layout, numbers, a, b), (y, u), (unit, way))
         slopes.append(slope)
-    return Evaluation(found_values, tuple(zip(*slopes, strict=True)), u, ways, found)
+    parts: list[Any] = [list(zip(found_values, zip(*slopes, strict=True), strict=True))]
+    for trial in range(len(numbers.trials)):
+        value, slope = seen_with_slopes(layout, numbers, trial, y, u, ways)
+        parts.append([(x, tuple(s)) for x, s in zip(value, slope, strict=True)])
+    rows = _in_order(layout, parts)
+    return Evaluation(tuple(x for x, _ in rows), tuple(s for _, s in rows), u, ways, found)
 
 
 def weighted(layout: Layout, numbers: Numbers, y: Sequence[Any], measured: Sequence[Any]) -> list[Any]:
     """Residuals in standard deviations: of the targets, then of priors, then of what spreads around a common value."""
-    rows = [(x - goal) * w for x, goal, w in zip(measured, numbers.goal, numbers.weight, strict=True)]
+    # a number that was not measured may be none in the model either
+    rows = [
+        jnp.where(w > 0, (x - goal) * w, 0) for x, goal, w in zip(measured, numbers.goal, numbers.weight, strict=True)
+    ]
     rows += [(y[i] - c) / s for i, c, s in zip(layout.priors, numbers.centre, numbers.spread, strict=True)]
     common = range(len(layout.free), layout.coordinates)
     return rows + [(y[i] - y[k]) / s for i, k, s in zip(layout.pooled, common, numbers.pool, strict=True)]
@@ -65,7 +77,7 @@ def weighted(layout: Layout, numbers: Numbers, y: Sequence[Any], measured: Seque
 def weighted_slopes(layout: Layout, numbers: Numbers, slopes: Sequence[Sequence[Any]], like: Any) -> list[list[Any]]:
     """The Jacobian of :func:`weighted`."""
     k = layout.coordinates
-    rows = [[x * w for x in row] for row, w in zip(slopes, numbers.weight, strict=True)]
+    rows = [[jnp.where(w > 0, x * w, 0) for x in row] for row, w in zip(slopes, numbers.weight, strict=True)]
     unit = lambda i, s: [(like * 0 + 1) / s if a == i else like * 0 for a in range(k)]
     rows += [unit(i, s) for i, s in zip(layout.priors, numbers.spread, strict=True)]
     for c, (i, s) in enumerate(zip(layout.pooled, numbers.pool, strict=True)):
@@ -86,16 +98,30 @@ def sum_of_squares(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: 
 
 def values(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> Vector:
     """What is measured, row by row, each over members."""
+    parts = [list(at_rest(layout, numbers, y, u))]
+    parts += [list(seen(layout, numbers, trial, tuple(y), u)) for trial in range(len(numbers.trials))]
+    return tuple(_in_order(layout, parts))
+
+
+def at_rest(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector) -> Vector:
+    """Those of :func:`values` that are measured at rest."""
     membrane = _everywhere(layout, numbers, y, u[0])
     rest = rest_at(membrane, layout.unknowns, u)
     known: dict[Any, jax.Array] = {}
     out = []
-    for row in layout.rows:
+    for row in (layout.rows[i] for i in rows_of(layout, None)):
         if row.of not in known:
             function = quantity(membrane, row.of) if isinstance(row.of, str) else row.of
             known[row.of] = jnp.broadcast_to(jnp.asarray(function(membrane, rest), u[0].dtype), u[0].shape)
         out.append(known[row.of][row.condition])
     return tuple(out)
+
+
+def _in_order(layout: Layout, parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """What was found for the rows at rest, then for those of each trial, in the order of all rows."""
+    places = [i for trial in (None, *range(len(parts) - 1)) for i in rows_of(layout, trial)]
+    found = dict(zip(places, (x for part in parts for x in part), strict=True))
+    return [found[i] for i in range(len(layout.rows))]
 
 
 def _everywhere(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], like: jax.Array) -> Membrane:

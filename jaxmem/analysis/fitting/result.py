@@ -96,8 +96,14 @@ class Fit:
 
     @functools.cached_property
     def identifiability(self) -> Identifiability:
-        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words."""
-        return identifiability(self)
+        """What the targets say of the parameters: Fisher information, standard errors, null directions, in words.
+
+        The words are about fits that ended inside their bounds, where there are any.
+        """
+        status = np.asarray(self.status)
+        good = status <= FitStatus.STATIONARY
+        lost = (status == FitStatus.NO_STEADY_STATE) | (status == FitStatus.NOT_FINITE)
+        return identifiability(self, ~lost, good if good.any() else None)
 
     @functools.cached_property
     def words(self) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-NEWTON_STEPS = 12
+NEWTON_STEPS = 10
+SPARSE = 0.5  # of the lanes: where fewer are still on their way only these are evaluated
 BACK = 1e-6  # how near a projection must come to where it began, to be the way back
 WANTED = 0.4  # share of moves to be accepted, towards which the step is tuned while walkers spread
 
@@ -25,7 +26,7 @@ class At(NamedTuple):
     guess: Any
 
 
-Function = Callable[[np.ndarray, Any], At]  # of z and a guess
+Function = Callable[[np.ndarray, Any, np.ndarray | None], At]  # of z and a guess, of all lanes or only of these
 
 
 class Frame(NamedTuple):
@@ -62,23 +63,38 @@ class Surface(NamedTuple):
 
     def projected(self, here: Frame, z: np.ndarray) -> tuple[np.ndarray, At, np.ndarray]:
         """From z along the normals of ``here`` to the surface, by Newton's method; whether it came there."""
-        guess, there = here.guess, np.zeros(len(z), bool)
-        at = self.function(z, guess)
+        at = self.function(z, here.guess, None)
+        z = z.copy()
         for _ in range(NEWTON_STEPS):
-            there = at.found & (np.abs(at.values) <= self.tolerance).all(-1)
-            if there.all():
+            left = np.flatnonzero(~self._met(at))
+            if not left.size:
                 break
-            across = at.slopes @ np.swapaxes(here.normals, -1, -2)
-            step = (
-                np.linalg.pinv(np.where(np.isfinite(across), across, 0.0), rcond=1e-10)
-                @ -np.nan_to_num(at.values)[..., None]
-            )
-            moved = np.einsum("lr,lrn->ln", step[..., 0], here.normals)
-            moved = np.where(np.isfinite(moved), np.clip(moved, -1.0, 1.0), 0.0)
-            z = np.where(there[:, None], z, z + moved)
-            at = self.function(z, at.guess)
-        there = at.found & (np.abs(at.values) <= self.tolerance).all(-1)
-        return z, at, there
+            normals = here.normals[left]
+            across = at.slopes[left] @ np.swapaxes(normals, -1, -2)
+            inverse = np.linalg.pinv(np.where(np.isfinite(across), across, 0.0), rcond=1e-10)
+            step = (inverse @ -np.nan_to_num(at.values[left])[..., None])[..., 0]
+            moved = np.clip(np.nan_to_num(np.einsum("lr,lrn->ln", step, normals)), -1.0, 1.0)
+            z[left] += moved
+            some = left.size < SPARSE * len(z)
+            guess = None if at.guess is None else tuple(x[..., left] for x in at.guess) if some else at.guess
+            new = self.function(z[left], guess, left) if some else self.function(z, guess, None)
+            at = _put(at, left, new) if some else new
+        return z, at, self._met(at)
+
+    def _met(self, at: At) -> np.ndarray:
+        return at.found & np.all(np.abs(at.values) <= self.tolerance, -1)
+
+
+def _put(at: At, left: np.ndarray, new: At) -> At:
+    """The same with other lanes evaluated anew."""
+    values, slopes, found = at.values.copy(), at.slopes.copy(), at.found.copy()
+    values[left], slopes[left], found[left] = new.values, new.slopes, new.found
+    if at.guess is None:
+        return At(values, slopes, found, None)
+    guess = tuple(x.copy() for x in at.guess)
+    for old, x in zip(guess, new.guess, strict=True):
+        old[..., left] = x
+    return At(values, slopes, found, guess)
 
 
 class Path(NamedTuple):
@@ -96,7 +112,7 @@ def walk(surface: Surface, z: np.ndarray, guess: Any, sign: np.ndarray, step: fl
     Steps along the tangent are corrected along the normals. Where one leaves the box or is lost (there is no value
     further on, or the line turns too sharply) it is halved, so that the line ends where it must to 1e-6 of a step.
     """
-    here = surface.frame(z, surface.function(z, guess))
+    here = surface.frame(z, surface.function(z, guess, None))
     way = here.tangents[:, 0] * sign[:, None]
     lead = np.argmax(np.abs(way), -1)[:, None]
     way = way * np.sign(np.take_along_axis(way, lead, -1)) * sign[:, None]
@@ -176,7 +192,7 @@ def moves(
     share that is accepted. After these, of every ``every`` moves one is kept, ``count`` in all.
     """
     kept, share, total = [], np.zeros(groups), 0
-    values, left = surface.function(here.z, here.guess).values, []
+    values, left = surface.function(here.z, here.guess, None).values, []
     for i in range(spread + count * every):
         size = np.tile(step, len(here.z) // groups)
         there, moved, found = _moved(surface, here, rng, size)

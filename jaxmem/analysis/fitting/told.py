@@ -9,7 +9,7 @@ from scipy.special import chdtri
 from jaxmem.analysis.fitting.result import FitStatus
 from jaxmem.analysis.fitting.rows import coordinates, extra_labels, residual_rows, row_labels, target_unit
 from jaxmem.analysis.fitting.subspaces import seen
-from jaxmem.analysis.fitting.wording import among, joined
+from jaxmem.analysis.fitting.wording import among, counted, joined
 
 if TYPE_CHECKING:
     from jaxmem.analysis.fitting.result import Fit
@@ -66,7 +66,10 @@ def told(fit: "Fit") -> list[str]:
         middle = sorted(group, key=lambda m: m.size)[(len(group) - 1) // 2]
         one = "For example, " if len(group) > 1 else ""
         sentences.append(f"{one}{middle.text}{among(len(group), status.size)}.")
-    return [*sentences, *fit.identifiability.words]
+    found = fit.identifiability
+    if (count := int(found.told_of.sum())) < status.size and found.told_of.any():
+        sentences.append(f"Of the {counted(count, 'fit')} (of {status.size}) that ended inside their bounds:")
+    return [*sentences, *found.words]
 
 
 def _members(fit: "Fit") -> Members:
@@ -119,8 +122,13 @@ def _miss(one: Members, labels: Sequence[tuple[str, str, str]], fit: "Fit", i: i
         where = joined([_bound_told(list(fit.free)[j], bool(one.low[j]), fit, i) for j in at])
         return Miss(("reach", *nearer, *(outward[at] * (at + 1)).tolist()), size, f"{'; '.join(texts)}, with {where}")
 
-    pulls = matrix * r[:, None]
     first = int(np.abs(r).argmax())
+    if shared := [list(fit.free)[j] for j in fit.problem.layout.shared]:
+        text = (
+            f"{labels[first][1]} is missed by {r[first]:+.1f} sd: not all cells can do with the same {joined(shared)}"
+        )
+        return Miss(("shared", first), size, text)
+    pulls = matrix * r[:, None]
     against = pulls @ pulls[first]
     second = int(against.argmin())
     if against[second] >= 0:

@@ -24,7 +24,7 @@ MOST_ROWS = 20  # above these, rows are samples of a trace and not compared in w
 def told(found: "Identifiability") -> list[str]:
     """Sentences on a population as a whole, each with the number of cells that it is true of where that is not all."""
     targets = found.of_targets
-    known = int(np.count_nonzero(found.known))
+    known = int(np.count_nonzero(found.told_of))
     if not known:
         return ["Nothing is known of what the targets fix: no cell has derivatives."]
     idle = _idle(targets)
@@ -40,13 +40,13 @@ def told(found: "Identifiability") -> list[str]:
 def _cells(found: "Identifiability") -> tuple[np.ndarray, np.ndarray]:
     """(cells, rows, free) scaled derivatives and (cells, free, free) unseen projectors of the cells that are known."""
     n = len(found.free)
-    flat = found.scaled.reshape(-1, *found.scaled.shape[-2:])[found.known.reshape(-1)]
-    return flat, found.seen.unseen.reshape(-1, n, n)[found.known.reshape(-1)]
+    flat = found.scaled.reshape(-1, *found.scaled.shape[-2:])[found.told_of.reshape(-1)]
+    return flat, found.seen.unseen.reshape(-1, n, n)[found.told_of.reshape(-1)]
 
 
 def _idle(targets: "Identifiability") -> dict[str, int]:
     """How many cells have targets that a parameter does not change."""
-    alive = targets.seen.alive.reshape(-1, len(targets.free))[targets.known.reshape(-1)]
+    alive = targets.seen.alive.reshape(-1, len(targets.free))[targets.told_of.reshape(-1)]
     return dict(zip(targets.free, (~alive).sum(0).tolist(), strict=True))
 
 
@@ -55,39 +55,39 @@ def _idle_told(path: str, count: int, known: int) -> str | None:
 
 
 def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int, idle: set[str]) -> list[str]:
-    rank = targets.rank[found.known]
+    rank = targets.rank[found.told_of]
     most = int(np.bincount(rank).argmax())
     count = int((rank == most).sum())
-    names, n = list(found.free), len(found.free)
-    told_of = measured(targets.rows)
+    names, n = list(targets.free), len(targets.free)
+    what = measured(targets.rows)
     if most == 0:
-        return [] if len(idle) == n else [f"{told_of} fixes none of the {n} parameters{among(count, known)}."]
+        return [] if len(idle) == n else [f"{what} fixes none of the {n} parameters{among(count, known)}."]
     alone = " alone" if len(set(_subjects(targets.rows))) == 1 else ""
-    verb = "fix" if " and " in told_of else "fixes"
+    verb = "fix" if " and " in what else "fixes"
     if most == n:
         if n == 1:
-            return [f"{names[0]} is fixed by {told_of}{among(count, known)}, {_error(targets, names[0])}."]
+            return [f"{names[0]} is fixed by {what}{among(count, known)}, {_error(targets, names[0])}."]
         every = "Both" if n == 2 else f"All {n}"
-        return [f"{every} parameters are fixed by {told_of}{among(count, known)}; {_least_certain(targets)}."]
+        return [f"{every} parameters are fixed by {what}{among(count, known)}; {_least_certain(targets)}."]
 
     flat, unseen = _cells(targets)
     same = rank == most
     flat, unseen = flat[same], unseen[same]
     typical = unseen[_typical(flat, most)]
     some = unseen[np.unique(np.linspace(0, len(unseen) - 1, LOOKED_AT).astype(int))]
-    logarithmic = np.array([f.scale == "log" for f in found.free.values()])
+    logarithmic = np.array([f.scale == "log" for f in targets.free.values()])
     eye = np.eye(n)
     free = sparse_basis(some, typical, n - most, logarithmic, targets.rounding)
     fixed = sparse_basis(eye - some, eye - typical, most, logarithmic, targets.rounding)
     units = np.median(targets.units.reshape(n, -1), -1)
-    covariance = targets.seen.covariance.reshape(-1, n, n)[targets.known.reshape(-1)][same][_typical(flat, most)]
+    covariance = targets.seen.covariance.reshape(-1, n, n)[targets.told_of.reshape(-1)][same][_typical(flat, most)]
     kept = joined([combination(d, names, logarithmic) + _certainty(d, covariance, logarithmic) for d in fixed])
     exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical cell)"
     rows = len(targets.rows)
     few = f"{counted(n, 'parameter')} for {counted(rows, 'target')}: " if rows < n else ""
-    sentences = [f"{few}{told_of}{alone} {verb} {most} of {n} directions{among(count, known)}: {kept}{exponents}."]
+    sentences = [f"{few}{what}{alone} {verb} {most} of {n} directions{among(count, known)}: {kept}{exponents}."]
     moves = [movement(d, names, logarithmic, units) for d in free if not _is_idle(d, names, idle)]
-    more = found.rank[found.known][same] - most
+    more = found.rank[found.told_of][same] - most - found.pooled
     by_prior = int(np.median(more)) if len(more) else 0
     if moves and by_prior == 0:
         sentences.append(f"Free: {'; '.join(moves)}.")
@@ -99,7 +99,7 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
             f"{rest}{nothing}; without priors, free: {'; '.join(movement(d, names, logarithmic, units) for d in free)}."
         )
     told_already = {names[np.flatnonzero(d.vector)[0]] for d in fixed if _is_alone(d)}
-    own = [p for p, x in targets.identified.items() if x[found.known].mean() > MOST and p not in told_already]
+    own = [p for p, x in targets.identified.items() if x[found.told_of].mean() > MOST and p not in told_already]
     if own:
         sentences.append(f"Fixed by itself: {joined([f'{p}, {_error(targets, p)}' for p in own])}.")
     return sentences
@@ -131,13 +131,13 @@ def _least_certain(found: "Identifiability") -> str:
 def _spread(found: "Identifiability", path: str) -> float:
     """The median standard error, in units that compare parameters."""
     i = list(found.free).index(path)
-    error = found.standard_errors[path] / found.units[i]
+    error = (found.standard_errors[path] / found.units[i])[found.told_of]
     error = error[np.isfinite(error)]
     return float(np.median(error)) if error.size else 0.0
 
 
 def _error(found: "Identifiability", path: str) -> str:
-    error = found.standard_errors[path]
+    error = found.standard_errors[path][found.told_of]
     error = error[np.isfinite(error)]
     middle = float(np.median(error)) if error.size else math.nan
     return f"x/÷ {factor(middle)}" if found.free[path].scale == "log" else f"± {middle:.3g}"
@@ -152,7 +152,7 @@ def _sloppy_told(found: "Identifiability") -> list[str]:
         return []
     most = int(np.bincount(positive).argmax())
     flat, _ = _cells(found)
-    flat = flat[found.rank[found.known] == most]
+    flat = flat[found.rank[found.told_of] == most]
     matrix = flat[_typical(flat, most)]
     _, values, turned = np.linalg.svd(matrix, full_matrices=False)
     change = turned[most - 1] / values[most - 1]  # of scaled coordinates, within one standard deviation
