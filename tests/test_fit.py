@@ -183,7 +183,7 @@ def test_failures_have_a_status_and_crash_nothing():
     assert torn.status == jm.FitStatus.STATIONARY and torn.values["a"] == pytest.approx(-65.0, abs=1e-6)
     assert torn.residuals["a"] == pytest.approx(5.0, abs=1e-6)
     idle = jm.fit(two_leaks(), free=FREE | {"capacitance": (0.5, 2.0)}, targets={"resting_potential": -70.0})
-    assert idle.converged and idle.parameters["capacitance"] == 1.0 and (idle.jacobian[:, 2] == 0).all()
+    assert idle.converged and idle.parameters["capacitance"] == 1.0 and (np.abs(idle.jacobian[:, 2]) < 1e-12).all()
     short = jm.fit(
         two_leaks(), free=FREE, targets={"resting_potential": -60.0}, method=jm.LevenbergMarquardt(iterations=1)
     )
@@ -198,7 +198,8 @@ def test_a_cell_without_a_rest_is_named_and_others_are_not_harmed():
     asked: dict[str, Any] = {"free": {"capacitance": (0.5, 2.0)}, "targets": {"time_constant": 6.0}}
     fit = jm.fit(cells, **asked)
     assert fit.status[0] == jm.FitStatus.NO_STEADY_STATE and fit.converged[1]
-    assert fit.parameters["capacitance"][1] == jm.fit(cells[1], **asked).parameters["capacitance"]
+    alone = jm.fit(cells[1:], **asked)  # an axis too: shared numbers round otherwise
+    assert fit.parameters["capacitance"][1] == alone.parameters["capacitance"][0]
     assert fit.parameters["capacitance"][1] == pytest.approx(6.0 * 0.21, rel=1e-9)
 
 
