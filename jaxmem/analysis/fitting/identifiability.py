@@ -36,7 +36,7 @@ class Identifiability:
     ``common``: which coordinates all cells (the last axis) have in common. What the other cells say of these, their own
     parameters left open, then counts as further rows of each cell, so that all is as from the matrix of all cells
     together. The last ``pooled`` coordinates are values that cells are spread around. ``spoken_of`` (S) bool: which cells
-    the words are about (None: all).
+    the words are about (None: all). ``measured`` (rows of targets, *S) bool: what was measured in which cell (None: all).
     """
 
     jacobian: np.ndarray
@@ -46,6 +46,7 @@ class Identifiability:
     common: tuple[int, ...] = ()
     pooled: int = 0
     spoken_of: np.ndarray | None = None
+    measured: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -188,4 +189,7 @@ def identifiability(fit: "Fit", known: np.ndarray, spoken_of: np.ndarray | None)
     rows = tuple(label for labels in row_labels(fit).values() for label in labels)
     jacobian = np.where(known, np.asarray(fit.jacobian, np.float64), np.nan)
     rounding = ROUNDING[str(fit.jacobian.dtype)]
-    return Identifiability(jacobian, {**fit.free, **pooled}, rows, rounding, common, len(pooled), spoken_of)
+    there = [np.isfinite(np.asarray(x, float)).reshape(-1, *np.shape(fit.cost)) for x in fit.residuals.values()]
+    return Identifiability(
+        jacobian, {**fit.free, **pooled}, rows, rounding, common, len(pooled), spoken_of, np.concatenate(there)
+    )

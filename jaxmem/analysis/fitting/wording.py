@@ -44,6 +44,14 @@ def _cells(found: "Identifiability") -> tuple[np.ndarray, np.ndarray]:
     return flat, found.seen.unseen.reshape(-1, n, n)[found.told_of.reshape(-1)]
 
 
+def _measured(targets: "Identifiability") -> np.ndarray:
+    """(cells, rows of targets) bool: what was measured in the cells that are known."""
+    rows, known = len(targets.rows), targets.told_of.reshape(-1)
+    if targets.measured is None:
+        return np.ones((int(known.sum()), rows), bool)
+    return targets.measured.reshape(rows, -1)[:, known].T
+
+
 def _idle(targets: "Identifiability") -> dict[str, int]:
     """How many cells have targets that a parameter does not change."""
     alive = targets.seen.alive.reshape(-1, len(targets.free))[targets.told_of.reshape(-1)]
@@ -59,10 +67,12 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     most = int(np.bincount(rank).argmax())
     count = int((rank == most).sum())
     names, n = list(targets.free), len(targets.free)
-    what = measured(targets.rows)
+    there = _measured(targets)[rank == most]
+    shown = [row for row, share in zip(targets.rows, there.mean(0), strict=True) if share > MOST] or list(targets.rows)
+    what = measured(shown)
     if most == 0:
         return [] if len(idle) == n else [f"{what} fixes none of the {n} parameters{among(count, known)}."]
-    alone = " alone" if len(set(_subjects(targets.rows))) == 1 else ""
+    alone = " alone" if len(set(_subjects(shown))) == 1 else ""
     verb = "fix" if " and " in what else "fixes"
     if most == n:
         if n == 1:
@@ -83,7 +93,7 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     covariance = targets.seen.covariance.reshape(-1, n, n)[targets.told_of.reshape(-1)][same][_typical(flat, most)]
     kept = joined([combination(d, names, logarithmic) + _certainty(d, covariance, logarithmic) for d in fixed])
     exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical cell)"
-    rows = len(targets.rows)
+    rows = len(shown)
     few = f"{counted(n, 'parameter')} for {counted(rows, 'target')}: " if rows < n else ""
     sentences = [f"{few}{what}{alone} {verb} {most} of {n} directions{among(count, known)}: {kept}{exponents}."]
     moves = [movement(d, names, logarithmic, units) for d in free if not _is_idle(d, names, idle)]
@@ -100,6 +110,8 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
         )
     told_already = {names[np.flatnonzero(d.vector)[0]] for d in fixed if _is_alone(d)}
     own = [p for p, x in targets.identified.items() if x[found.told_of].mean() > MOST and p not in told_already]
+    if (whole := int((rank == n).sum())) and whole < known:
+        sentences.append(f"In {whole} of {known} cells all {n} parameters are fixed.")
     if own:
         sentences.append(f"Fixed by itself: {joined([f'{p}, {_error(targets, p)}' for p in own])}.")
     return sentences
@@ -179,10 +191,15 @@ def _silent_rows(targets: "Identifiability", known: int) -> list[str]:
     flat, _ = _cells(targets)
     if len(targets.rows) > MOST_ROWS:
         return []
+    flat = flat[:, : len(targets.rows)]  # without what other cells say
     length = np.linalg.norm(flat, axis=-1)
-    still = (length <= targets.rounding).sum(0)
-    silent = {i: int(c) for i, c in enumerate(still) if c > MOST * known}
-    sentences = [f"{targets.rows[i]} is moved by no free parameter{among(c, known)}." for i, c in silent.items()]
+    there = _measured(targets)
+    still, total = ((length <= targets.rounding) & there).sum(0).tolist(), there.sum(0).tolist()
+    sentences = [
+        f"{row} is moved by no free parameter{among(c, known)}."
+        for row, c, n in zip(targets.rows, still, total, strict=True)
+        if n and c > MOST * n
+    ]
     if targets.rank.max() <= 1:
         return sentences  # with one direction all say the same
     unit = flat / np.where(length > targets.rounding, length, np.inf)[..., None]
