@@ -78,7 +78,9 @@ def integrate(
     count = math.gcd(math.gcd(every, refresh), first_step % refresh)
     advance = differentiable_hop(folded, refresh, count, method)
     h = jnp.asarray(dt, state.v.dtype)
-    once = lambda carry, _: (advance(membrane, carry, on_grid, h), None)
+    hop = lambda carry: advance(membrane, carry, on_grid, h)
+    hop = jax.checkpoint(hop) if checkpoint else hop  # on the way back one hop's insides at a time
+    once = lambda carry, _: (hop(carry), None)
 
     def row(carry: Any, _: Any) -> tuple[Any, dict[str, jax.Array]]:
         carry, _ = scan(once, carry, every // count)
