@@ -3,10 +3,11 @@
     PYTHONPATH=. python benchmarks/gpu.py                          from the repository's root; under 8 minutes
     PYTHONPATH=. python benchmarks/gpu.py --sizes 64 --minutes 1   a small check
 
-First parity with float64 on the processor and bit identity across populations, then rates of the compiled loop on data
-that lives on the device, for growing populations, with 1, 8, ... steps to an iteration of the loop (every iteration
-costs a launch or more on a GPU). What has been measured is written after every case, so that a run cut short is not
-lost. Needs jax, numpy, equinox, jaxtyping; the folder for the JSON is $OUT or --output.
+First parity with float64 on the processor and bit identity across populations; then hidden conductances are fitted again;
+then rates of the compiled loop on data that lives on the device, for growing populations, with 1, 8, ... steps to an
+iteration of the loop (every iteration costs a launch or more on a GPU). What has been measured is written after every
+case, so that a run cut short is not lost. Needs jax, numpy, scipy, equinox, optax, jaxtyping; the folder for the JSON is
+$OUT or --output.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside this folder, installed or not
 
 import harness
+import numpy as np
 import workloads
 
+FITS = 10**5
 SIZES = [10**3, 10**4, 10**5, 10**6, 10**7]
 UNROLLS = [1, 8, 10, 16, 20]
 MEASURE_SECONDS = 1.5  # of one case, compilation apart
@@ -169,6 +172,35 @@ def simulate_rate(name: str, precision: str, cells: int, device: Any) -> dict[st
     }
 
 
+def fit_rate(precision: str, cells: int, device: Any) -> dict[str, Any]:
+    """Hidden conductances of pumped cells found again on the device (see fits.py): how many, and how fast when warm."""
+    import fits
+    import jax
+
+    import jaxmem as jm
+
+    with jax.default_device(device):
+        membrane, truth, own = fits.hidden(cells)
+        told = fits.measured(membrane, truth)
+        free = {path: (g / 8, g * 8) for path, g in own.items()}
+        targets = {name: jm.Target(x, sd=fits.SD[name]) for name, x in told.items()}
+
+        def run() -> tuple[Any, float]:
+            began = time.perf_counter()
+            return jm.fit(membrane, free=free, targets=targets, precision=precision), time.perf_counter() - began
+
+        first, (found, warm) = run()[1], run()
+    away = np.abs(found.values["resting_potential"] - told["resting_potential"])
+    recovered = float(np.mean(away < fits.CLOSE[precision]))
+    return {
+        "cells": cells,
+        "recovered": recovered,
+        "fits_per_second": float(f"{cells / warm:.4g}"),
+        "first_call_seconds": round(first, 3),
+        "passed": recovered >= fits.LEAST[precision],
+    }
+
+
 # ---------------------------------------------------------------------- all of it
 def attempt(case: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A case's result, or what went wrong with it: the others go on."""
@@ -185,6 +217,7 @@ def main() -> int:
     parser.add_argument("--unroll", type=int, nargs="+", default=UNROLLS, help="steps per iteration of the loop")
     parser.add_argument("--workloads", nargs="+", choices=list(workloads.NAMES), default=list(workloads.NAMES))
     parser.add_argument("--precisions", nargs="+", choices=["float32", "float64"], default=["float32", "float64"])
+    parser.add_argument("--fits", type=int, default=FITS, help="cells that are fitted; 0 for none")
     parser.add_argument("--minutes", type=float, default=7.0, help="no case is begun after that")
     parser.add_argument("--seconds", type=float, default=MEASURE_SECONDS, help="how long one case is measured")
     parser.add_argument("--device", help="cpu or gpu, if not the first that JAX finds")
@@ -203,7 +236,7 @@ def main() -> int:
         reference = device  # JAX was told to see nothing else
     budget = Budget(asked.minutes)
     results: dict[str, Any] = {"device": f"{device.platform}: {device.device_kind}"}
-    results |= {"parity": {}, "bit_identity": {}, "rates": {}, "simulate": {}}
+    results |= {"parity": {}, "bit_identity": {}, "fits": {}, "rates": {}, "simulate": {}}
     small = min(256, min(asked.sizes))
 
     def keep() -> Path:
@@ -224,6 +257,12 @@ def main() -> int:
                 flush=True,
             )
             keep()
+
+    for precision in asked.precisions if asked.fits else []:
+        found = results["fits"][precision] = attempt(lambda p=precision: fit_rate(p, asked.fits, device))
+        told = found.get("error") or f"{found['recovered']:.2%} found again, {found['fits_per_second']:.3g}/s"
+        print(f"fits {precision}: {told}", flush=True)
+        keep()
 
     # what matters most first, should the time run out: float32 before float64, pump before squid
     order = sorted(asked.precisions), asked.sizes, asked.workloads[::-1], asked.unroll
@@ -247,7 +286,7 @@ def main() -> int:
             case = lambda n=name: simulate_rate(n, min(asked.precisions), largest, device)
             results["simulate"][name] = attempt(case)
     print(f"written: {keep().name}")
-    passed = all(x["passed"] for kind in ("parity", "bit_identity") for x in results[kind].values())
+    passed = all(x["passed"] for kind in ("parity", "bit_identity", "fits") for x in results[kind].values())
     return 0 if passed else 1
 
 

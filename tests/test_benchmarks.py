@@ -31,7 +31,7 @@ def workloads(monkeypatch):
 
 @pytest.mark.slow
 def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
-    words = "--sizes 64 --unroll 8 --workloads W2 --precisions float32 --seconds 0.02 --minutes 5".split()
+    words = "--sizes 64 --unroll 8 --workloads W2 --precisions float32 --seconds 0.02 --minutes 5 --fits 64".split()
     environment = {**os.environ, "OUT": str(tmp_path), "PYTHONPATH": str(BENCHMARKS.parent)}
     run = subprocess.run(
         [sys.executable, str(BENCHMARKS / "gpu.py"), *words],
@@ -57,6 +57,7 @@ def test_gpu_benchmark_runs_on_whatever_device_there_is(tmp_path):
     (rates,) = told["results"]["rates"].values()
     assert [(r["cells"], r["unroll"]) for r in rates] == [(64, 8)]
     assert rates[0]["cell_steps_per_second"]["median"] > 1e4
+    assert told["results"]["fits"]["float32"]["recovered"] >= 0.97
     assert told["results"]["simulate"]["W2"]["cell_steps_per_second"]["median"] > 1e4
 
 
