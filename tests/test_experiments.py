@@ -15,7 +15,7 @@ SLOW = pytest.mark.slow
 EXPERIMENTS = [
     pytest.param("action_potential", {"row": 16}, {"sodium": 0.0}, id="action_potential", marks=SLOW),
     pytest.param("all_or_none", {"celsius": (6.3, 20.0, 35.0), "row": 40}, {"sodium": 0.0}, id="all_or_none", marks=SLOW),
-    pytest.param("refractory_period", {"intervals": 22, "strengths": 23}, {"sodium": 0.0}, id="refractory_period"),
+    pytest.param("refractory_period", {"intervals": 22, "strengths": 23}, {"sodium": 0.0}, id="refractory_period", marks=SLOW),
     pytest.param("strength_duration", {"durations": 24, "halvings": 14}, {"sodium": 0.0}, id="strength_duration", marks=SLOW),
     pytest.param("frequency_code", {"settle": 700.0, "look": 200.0}, {"sodium": 0.0}, id="frequency_code", marks=SLOW),
     pytest.param("temperature", {"temperatures": 41, "duration": 100.0}, {"sodium": 0.0}, id="temperature", marks=SLOW),

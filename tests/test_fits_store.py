@@ -98,6 +98,7 @@ def test_a_file_gives_back_what_was_saved(fit: jm.Fit, found: Fits, tmp_path: pa
         read_fits(tmp_path / "other.h5")
 
 
+@pytest.mark.slow
 def test_one_cell_and_several_conditions(tmp_path: pathlib.Path) -> None:
     """Without a cell axis a file has one cell; each condition of a target is a number of its own."""
     e_na = float(jm.electrochemistry.nernst(10.0, 145.0, 1, 37.0))

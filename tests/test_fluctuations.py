@@ -25,6 +25,7 @@ def clamped(v: float, cells: int, duration: float, dt: float) -> jm.Simulation:
     return jm.simulate(held, duration, dt=dt, record=record, precision="float32")
 
 
+@pytest.mark.slow
 def test_infinitely_many_channels_are_gates() -> None:
     """Occupancies of whole channels follow m^3 h and n^4; what is between them falls as dt^2 at least."""
     gates, stimulus, record = jm.presets.hodgkin_huxley_1952(), jm.ConstantCurrent(10.0), jm.Record("v", 0.5)

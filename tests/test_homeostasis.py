@@ -154,6 +154,7 @@ def test_eigenvalues_of_the_membrane_and_one_conserved_mode(name: str) -> None:
     np.testing.assert_allclose(np.sort(np.delete(found, conserved).real), np.sort(values), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_jaxmem_finds_the_physiological_rest() -> None:
     rest = jm.resting_state(jm.presets.hubel_dahlem_2014())
     v, k_out, na, k, cl = PHYSIOLOGICAL[0]

@@ -290,6 +290,7 @@ def test_the_same_on_line_as_from_the_trace() -> None:
         np.testing.assert_allclose(run.measures[name], again[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_company_and_order_change_nothing() -> None:
     random = np.random.default_rng(3)
     base = jm.presets.pumped_neuron()

@@ -118,6 +118,7 @@ def assert_finite(membrane: jm.Membrane, v: jax.Array, e_used: bool = True) -> N
     assert not int(by_v) and not any(int(x) for x in jax.tree.leaves(by_states))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_mechanisms_and_their_gradients_are_finite(precision):
     assert_finite(widened(together(), precision), sweep(precision))

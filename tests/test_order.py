@@ -98,7 +98,9 @@ def orders(membrane: jm.Membrane, record: tuple[str, ...], cells: int = 6) -> di
     return found
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * (c in ("ghk", "clamped"))) for c in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (c in ("ghk", "clamped", "ohmic"))) for c in CASES]
+)
 def test_second_order_from_random_gates(case: str) -> None:
     membrane = CASES[case]
     gates = tuple(f"{name}.{s}" for name in membrane.order for s in membrane.initial_state().states[name])

@@ -73,6 +73,7 @@ def test_a_single_cell_without_an_axis_has_the_same_bits(crowd: jm.Simulation) -
         assert x.tobytes() == (y[..., 5003] if y.ndim else y).tobytes(), name
 
 
+@pytest.mark.slow
 def test_shared_and_repeated_numbers_give_the_same_bits() -> None:
     base = jm.presets.pumped_neuron()
     values = {path: np.full(3, p.value) for path, p in base.parameters().items()}
@@ -94,7 +95,17 @@ def test_threads_change_nothing(threads: int) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("cuts", [(1,), (13,), (20,), (333,), (7, 500, 501), (1999,)])
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        (1,),
+        pytest.param((13,), marks=pytest.mark.slow),
+        (20,),
+        pytest.param((333,), marks=pytest.mark.slow),
+        (7, 500, 501),
+        (1999,),
+    ],
+)
 def test_a_run_cut_anywhere_equals_the_whole(cuts: tuple[int, ...], precision: str) -> None:
     """Step counts coprime to the refresh interval (20 steps) and to sampling (31 steps)."""
     cells, dt, total = population(5), 0.025, 2000
@@ -117,6 +128,7 @@ def test_a_run_cut_anywhere_equals_the_whole(cuts: tuple[int, ...], precision: s
     assert np.concatenate([v for _, v in pieces]).tobytes() == whole.traces["v"].tobytes()
 
 
+@pytest.mark.slow
 def test_sampling_and_measures_change_nothing() -> None:
     cells = population(300)
     bare = jm.simulate(cells, 40.0, stimulus=STEP, precision="float32")
@@ -234,6 +246,7 @@ PATHS = (
 )
 
 
+@pytest.mark.slow
 def test_gradients_agree_with_differences() -> None:
     """Of the voltage after a spike has begun, in nine parameters and the stimulus' amplitude and edge, both modes."""
     membrane = jm.presets.pumped_neuron()
@@ -281,6 +294,7 @@ def at_50_hz(duration: float, precision: str) -> jm.Simulation:
     )
 
 
+@pytest.mark.slow
 def test_float32_keeps_concentrations_at_rest() -> None:
     """A minute of a cell whose ions run down, its pump blocked by half: float32 sees what float64 sees, to 1e-3 mM."""
     cell = jm.presets.pumped_neuron()

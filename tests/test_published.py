@@ -74,7 +74,7 @@ def test_pump_leak_is_the_classroom_cell() -> None:
 BALANCED = [n for n in jm.presets.names() if "pump" in jm.presets.get(n).mechanisms and n != "hubel_dahlem_2014"]
 
 
-@pytest.mark.parametrize("name", BALANCED)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "pumped_neuron")) for n in BALANCED])
 @pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_pumped_presets_stand_still_for_ten_minutes(name: str, precision: str) -> None:
     cell = jm.presets.get(name)
@@ -86,6 +86,7 @@ def test_pumped_presets_stand_still_for_ten_minutes(name: str, precision: str) -
     assert run.audit.worst_charge < 1e-6
 
 
+@pytest.mark.slow
 def test_textbook_neuron_has_the_textbook_numbers() -> None:
     cell = jm.presets.textbook_neuron()
     rest = jm.resting_state(cell)

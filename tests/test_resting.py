@@ -217,6 +217,7 @@ def test_resting_states_stand_still() -> None:
     assert run.audit.worst_charge < 1e-12 and run.audit.worst_mass < 1e-12
 
 
+@pytest.mark.slow
 def test_resting_state_keeps_the_impermeant_charge() -> None:
     """C (v - v0) is what the ions carried in: the steady state is the one this cell's own charge allows."""
     cells = neurons()
@@ -283,6 +284,7 @@ def test_balance_says_what_is_wrong() -> None:
         jm.balance(cell, v=-70.0, solve_for=["pump.imax", "na_leak.g", "cl.inside"])
 
 
+@pytest.mark.slow
 def test_an_ion_that_nothing_moves_stays_and_harms_no_rest() -> None:
     """One cell of three has no chloride conductance: its chloride is as it began, and its rest as stable as any."""
     cells = jm.presets.pump_leak().with_parameters({"cl_leak.g": np.array([0.0, 1e-9, 0.05]), "pump.i_max": 1.0})

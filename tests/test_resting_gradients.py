@@ -73,6 +73,7 @@ def forward() -> dict[str, np.ndarray]:
     return dict(zip(PATHS, np.asarray(every(basis)), strict=True))
 
 
+@pytest.mark.slow
 def test_forward_derivatives_agree_with_differences_in_float64() -> None:
     start, slopes = pumped(), forward()
     middle = np.asarray(told(start))

@@ -40,7 +40,8 @@ class LevenbergMarquardt(Method):
     A member is done when every residual is below ``tolerance`` (in standard deviations; None: 1e-9 in float64, 1e-4 in
     float32), or at a minimum: the residuals stand at right angles to all that the parameters can do to them. ``iterations``
     at most. ``redraws``: so many times a member begins again from a drawn start, where its start has no resting state or its
-    minimum does not meet the targets; the best is kept.
+    minimum does not meet the targets; the best is kept. A sharp target beside one that cannot be met makes a narrow valley in
+    which steps are short: aim with wide standard deviations first, then with sharp ones from there.
     """
 
     tolerance: float | None = None
