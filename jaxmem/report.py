@@ -162,7 +162,11 @@ def fits(found: "Fits", most: int = 12) -> RenderableType:
         came.add_row(p.path, number(p.median), middle, pretty(p.unit), *sure)
     parts += [Text(), met, Text(), came]
     if found.words:
-        parts += [Text(), Text("What the targets say of the parameters", style="bold"), *map(Text, found.words)]
+        parts += [
+            Text(),
+            Text("Targets that are missed, and what targets say of the parameters", style="bold"),
+            *map(Text, found.words),
+        ]
     if found.excluded:
         shown, total = list(found.excluded.items())[:most], len(found.excluded)
         parts += [Text(), Text(f"{total:,} of {len(found.names):,} cells could not be fitted", style="bold")]

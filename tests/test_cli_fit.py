@@ -70,7 +70,7 @@ def test_a_table_is_fitted_row_by_row(folder: pathlib.Path) -> None:
     assert said[0] < said[1]  # before anything is fitted
     reason = f"b: rests at -109 mV, below E_K = {e_k:.4g} mV: no mixture of these conductances can rest there"
     assert text.count(reason) == 2 and text.count("d: input_resistance was not measured") == 2
-    for word in ("14 mV was subtracted", "2 cells fitted", "converged", "What the targets say", "k_leak.g", "l.png"):
+    for word in ("14 mV was subtracted", "2 cells fitted", "converged", "what targets say", "k_leak.g", "l.png"):
         assert word in text
     assert (folder / "l.png").stat().st_size > 10_000
 

@@ -192,12 +192,31 @@ def test_failures_have_a_status_and_crash_nothing():
         assert len(status.reason) > 10
 
 
+def test_a_parameter_that_hardly_matters_at_its_bound_holds_up_no_other():
+    """Rests near E_K, where the Na+ leak is next to nothing: the K+ leak still comes to where it is best, from any start."""
+    v, r = (x.ravel() for x in np.meshgrid(np.linspace(-94.9, -90.0, 12), np.geomspace(20.0, 2000.0, 12)))
+    free = {"k_leak.g": (1e-4, 100.0), "na_leak.g": (1e-5, 10.0)}
+    targets = {"resting_potential": v, "input_resistance": jm.Target(r, sd=0.1 * r)}
+    fit = jm.fit(two_leaks(), free=free, targets=targets, starts=4)
+    assert not (fit.status == jm.FitStatus.ITERATIONS).any()
+    np.testing.assert_allclose(fit.cost, np.broadcast_to(fit.cost.min(0), fit.cost.shape), rtol=1e-6, atol=1e-9)
+
+
+def test_starts_that_come_to_different_solutions_are_told():
+    """(ln g_k - ln 0.1)^2 is met by two conductances, and the words say so."""
+    both = lambda membrane, rest: (jnp.log(membrane.mechanisms["k_leak"].g) - np.log(0.1)) ** 2
+    fit = jm.fit(two_leaks(), free={"k_leak.g": (1e-3, 10.0)}, targets={"y": jm.Target(1.0, sd=0.1, of=both)}, starts=8)
+    assert fit.converged.all() and "different solutions: k_leak.g from 0.03679 to 0.2718" in str(fit)
+    assert "8 CONVERGED" in repr(fit)
+
+
 def test_a_cell_without_a_rest_is_named_and_others_are_not_harmed():
     """Where nothing conducts, nothing holds a voltage."""
     cells = two_leaks(k_leak__g=np.array([0.0, 0.2]), na_leak__g=np.array([0.0, 0.01]))
     asked: dict[str, Any] = {"free": {"capacitance": (0.5, 2.0)}, "targets": {"time_constant": 6.0}}
     fit = jm.fit(cells, **asked)
     assert fit.status[0] == jm.FitStatus.NO_STEADY_STATE and fit.converged[1]
+    assert np.isnan(fit.values["time_constant"][0]) and np.isnan(fit.jacobian[..., 0]).all()
     alone = jm.fit(cells[1:], **asked)  # an axis too: shared numbers round otherwise
     assert fit.parameters["capacitance"][1] == alone.parameters["capacitance"][0]
     assert fit.parameters["capacitance"][1] == pytest.approx(6.0 * 0.21, rel=1e-9)
@@ -279,7 +298,7 @@ def test_derivatives_of_every_target_are_those_of_differences(preset: str, paths
     ("change", "error", "words"),
     [
         ({"free": {"k_leak.q": (1, 2)}}, jm.PathError, "did you mean 'k_leak.g'"),
-        ({"free": {"k_leak.g": (2.0, 1.0)}}, ValueError, "low < high"),
+        ({"free": {"k_leak.g": (2.0, 1.0)}}, ValueError, "k_leak.g: .*low < high"),
         ({"free": {"k_leak.g": (-1.0, 1.0)}}, ValueError, "at least 0"),
         ({"free": {"k_leak.g": 3.0}}, ValueError, r"\(low, high\)"),
         ({"free": {}}, ValueError, "nothing to fit"),
@@ -295,6 +314,9 @@ def test_derivatives_of_every_target_are_those_of_differences(preset: str, paths
         ({"tied": {"capacitance": "celsius"}}, ValueError, "which is not free"),
         ({"method": "nonsense"}, ValueError, "no optimiser 'nonsense'"),
         ({"method": 3}, ValueError, "a method is a name"),
+        ({"method": "levenberg"}, ValueError, "did you mean 'levenberg_marquardt'"),
+        ({"targets": {"resting_potential": "-70 mV"}}, ValueError, "target resting_potential: .*number in its unit"),
+        ({"targets": {"x": jm.Target(1.0, of=lambda membrane: 1.0)}}, TypeError, r"function\(membrane, rest\)"),
         ({"starts": 0}, ValueError, "at least 1"),
         ({"precision": "float16"}, ValueError, "float32"),
     ],

@@ -91,7 +91,7 @@ def test_directions_of_three_leaks() -> None:
     alone = leaks(("resting_potential",), g)
     assert (alone.rank == 1).all()
     assert alone.words[1].startswith("Free: k_leak.g, na_leak.g and cl_leak.g by the same factor; ")
-    assert "(exponents of a typical cell)" in alone.words[0] and alone.words[1].endswith("(a typical cell).")
+    assert "(exponents of a typical one)" in alone.words[0] and alone.words[1].endswith("(typically).")
     both = leaks(BOTH, g)
     assert (both.rank == 2).all()
     for i, direction in enumerate(both.null_directions):  # dv = dR = 0: sum(dg) = 0 and sum(e dg) = 0
@@ -125,7 +125,7 @@ def test_a_parameter_that_does_nothing() -> None:
     some = idle.jacobian.copy()
     some[:, 2, 5:8] = [[1.0], [-3.0]]  # it does in three cells
     three = dataclasses.replace(idle, jacobian=some)
-    assert three.words[0] == "capacitance changes none of the targets (in 37 of 40 cells)."
+    assert three.words[0] == "capacitance changes none of the targets (in 37 of 40 fits)."
     small = dataclasses.replace(idle, jacobian=np.where(idle.jacobian == 0, 1e-4, idle.jacobian))
     assert "changes none" not in " ".join(small.words)  # little is not nothing
 
@@ -212,7 +212,7 @@ def test_a_fit_says_what_is_out_of_reach(alone) -> None:
     said = alone.words
     assert said[0] == (
         "resting_potential: -120 mV is out of reach within the bounds; the nearest is -89.04 mV, with k_leak.g "
-        "at its upper bound 1 and na_leak.g at its lower bound 0.0001 (in 1 of 5 cells)."
+        "at its upper bound 1 and na_leak.g at its lower bound 0.0001 (in 1 of 5 fits)."
     )
     assert (
         said[1].startswith("resting_potential: 90 mV is out of reach")
@@ -233,7 +233,7 @@ def test_fits_that_came_to_nothing_are_counted(alone) -> None:
         [jm.FitStatus.CONVERGED, jm.FitStatus.NO_STEADY_STATE, jm.FitStatus.NOT_FINITE] + [jm.FitStatus.ITERATIONS] * 2
     )
     some = dataclasses.replace(alone, status=status)
-    assert [w.rsplit(" (in ")[-1] for w in some.words[:3]] == ["1 of 5 cells).", "1 of 5 cells).", "2 of 5 cells)."]
+    assert [w.rsplit(" (in ")[-1] for w in some.words[:3]] == ["1 of 5 fits).", "1 of 5 fits).", "2 of 5 fits)."]
     assert some.words[3] == "Of the 1 fit (of 5) that ended inside their bounds:"
     assert some.identifiability.rank.tolist() == [1, -1, -1, 1, 1]
     draws = jm.laplace(some).sample(5)["k_leak.g"]
@@ -282,7 +282,7 @@ def test_every_kind_of_fit_speaks() -> None:
     idle = jm.fit(cell, free={"k_leak.g": (1e-4, 1.0), "capacitance": (0.5, 2.0)}, targets=aims)
     assert idle.words[0] == "capacitance changes none of the targets." and np.all(idle.status == jm.FitStatus.CONVERGED)
     lost = jm.fit(cell, free=LEAKS, targets={"resting_potential": np.array([-70.0, -120.0])}, starts=3)
-    assert lost.identifiability.shape == (3, 2) and "(in 3 of 6 cells)" in lost.words[0]
+    assert lost.identifiability.shape == (3, 2) and "(in 3 of 6 fits)" in lost.words[0]
     assert lost.words[1] == "Of the 3 fits (of 6) that ended inside their bounds:" and "the ratio" in lost.words[2]
     short = jm.fit(cell, free=LEAKS, targets={"resting_potential": -70.0}, precision="float32")
     assert short.jacobian.dtype == np.float32 and short.words[1] == "Free: k_leak.g and na_leak.g by the same factor."

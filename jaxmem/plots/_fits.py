@@ -90,7 +90,7 @@ def _met(ax: "Axes", found: Fits, row: Any) -> None:
         ax.set_ylim(*ends)
     unit = f" ({pretty(row.unit)})" if row.unit not in ("1", "") else ""
     ax.set_title(f"{row.told}{unit}", fontsize=9)
-    ax.set_xlabel("measured")
+    ax.set_xlabel("target")
     ax.set_ylabel("fitted")
     if ax.get_xscale() == "linear":
         style.round_ticks(ax.xaxis, 4)

@@ -207,24 +207,30 @@ def corrected(cells: Cells, junction: float, notes: list[str]) -> None:
     for name in done:
         cells.aims[name] = cells.aims[name]._replace(value=cells.aims[name].value - x)
     size = f"{x.min():g}" if np.ptp(x) == 0 else f"{x.min():g} to {x.max():g}"
-    notes.append(f"{' and '.join(done)}: a junction potential of {size} mV was subtracted from what was measured")
+    before, one = cells.aims[done[0]].value[0], int(np.argmax(x != 0))
+    notes.append(
+        f"{' and '.join(done)}: a junction potential of {size} mV was subtracted from what was measured "
+        f"({before[one] + x[one]:.4g} mV became {before[one]:.4g} mV)"
+    )
 
 
-def derived_area(cells: Cells, capacitance: Any) -> np.ndarray:
+def derived_area(cells: Cells, capacitance: Any, notes: list[str]) -> np.ndarray:
     """Each cell's area (um^2) from its time constant and input resistance; cells without one are excluded."""
     both = {}
     for what, unit in AREA_FROM.items():
         aim = next((a for a in cells.aims.values() if a.of == what and not a.at[0]), None)
         x = cells.extra.get(what, None if aim is None else aim.value[0])
         if x is None:
-            raise ValueError(
-                f"a derived area needs the {what} of each cell, in [data.columns] or [fit.targets] (with sd it is fitted too)"
-            )
+            raise ValueError(f"a derived area needs the {what} of each cell, in [data.columns] or [fit.targets]")
         both[what] = x
         for i in map(int, np.flatnonzero(np.isnan(x))):
             cells.lacking.setdefault(i, []).append(what)
         if aim is None:  # else it is said with all that is fitted
             cells.exclude(x <= 0, lambda i, x=x, what=what, unit=unit: f"{what} is {x[i]:.4g} {unit}, not above 0")
+    spent = [name for name, a in cells.aims.items() if a.of == "time_constant" and not a.at[0]]
+    for name in spent:  # what it says is in the area: to count it as a target too would be to count it twice
+        del cells.aims[name]
+        notes.append(f"{name} makes the area and is no target besides")
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(
             membrane_area(both["time_constant"], both["input_resistance"], np.asarray(capacitance, float)), float

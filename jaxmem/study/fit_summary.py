@@ -1,6 +1,7 @@
 """Fits at a glance: how well each target is met, where each parameter came out and how sure that is."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,12 @@ def targets(found: Fits) -> list[TargetSummary]:
     return told
 
 
+def _width(free: Mapping[str, Any]) -> float:
+    """Between the bounds, in the coordinate that errors are of."""
+    low, high = (np.median(np.asarray(free[end], float)) for end in ("low", "high"))
+    return float(np.log(high / low) if free["scale"] == "log" else high - low)
+
+
 def parameters(found: Fits) -> list[ParameterSummary]:
     good, told = found["status"] == CONVERGED, []
     for path in [*found.free, *found.tied]:
@@ -58,7 +65,8 @@ def parameters(found: Fits) -> list[ParameterSummary]:
         error, identified, edge, spread = None, None, None, None
         if (name := f"{path}_standard_error") in found:
             e = found.best(name)[found.fitted]
-            e = e[np.isfinite(e)]
+            told_by_bounds = found.best(f"{path}_at_bound")[found.fitted] > 0
+            e = e[(e < _width(found.free[path])) & ~told_by_bounds]  # wider than the bounds is not known
             error, identified = float(np.median(e)) if e.size else None, e.size
         if (name := f"{path}_at_bound") in found:
             edge = int(np.sum(found.best(name)[found.fitted] > 0))

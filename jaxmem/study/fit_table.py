@@ -160,7 +160,7 @@ def _assemble(file: pathlib.Path, text: str, whole: Any, sections: dict[str, Any
     area = None
     if derived:
         with problems.at("fit", "fixed", AREA):
-            area = fit_cells.derived_area(cells, cells.given.get("capacitance", membrane.capacitance))
+            area = fit_cells.derived_area(cells, cells.given.get("capacitance", membrane.capacitance), notes)
     problems.stop()
     assert whole is not None
     fit_cells.corrected(cells, recording.junction_potential, notes)

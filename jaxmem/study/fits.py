@@ -154,7 +154,7 @@ def fits_of(
     for path, f in fit.free.items():
         free[path] = {"low": _plain(f.low), "high": _plain(f.high), "scale": f.scale, "unit": known[path][0]}
         free[path] |= {"shared": f.shared, "pooled": f.pooled}
-    words = tuple(fit.best().identifiability.words)
+    words = tuple(fit.best().words)
     jacobian = put(np.asarray(fit.jacobian, float))
     jacobian = jacobian if fit.starts is not None else jacobian[:, :, None]
     tied = {path: (to, _plain(ratio)) for path, (to, ratio) in fit.tied.items()}
@@ -175,9 +175,9 @@ def _target(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, uni
     if len(values) > LISTED:
         dim = f"entry_{name}"
         axes = (dim, "cell") if fit.starts is None else (dim, "start", "cell")
-        add(f"measured_{name}", measured, unit, f"{name} as measured", (dim, "cell"))
+        add(f"measured_{name}", measured, unit, f"{name}, what was aimed at", (dim, "cell"))
         add(f"fitted_{name}", values, unit, f"{name} at the fit", axes)
-        add(f"residual_{name}", residuals, "1", f"{name}: fitted less measured, in standard deviations", axes)
+        add(f"residual_{name}", residuals, "1", f"{name}: fitted less aimed at, in standard deviations", axes)
         return []
     rows = []
     for i in range(len(values)):
@@ -191,10 +191,16 @@ def _target(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, uni
         told = (
             name.replace("_", " ") + (f" at {at}" if at else "") + ("" if listed or len(values) == 1 else f" {i + 1}")
         )
-        add(f"measured_{mine}", measured[i], unit, f"{told}, as measured", ("cell",))
+        add(
+            f"measured_{mine}",
+            measured[i],
+            unit,
+            f"{told}, what was aimed at (measured, the junction potential subtracted)",
+            ("cell",),
+        )
         add(f"sd_{mine}", sd[i], unit, f"{told}, standard deviation of the measurement", ("cell",))
         add(f"fitted_{mine}", values[i], unit, f"{told}, at the fit")
-        add(f"residual_{mine}", residuals[i], "1", f"{told}: fitted less measured, in standard deviations")
+        add(f"residual_{mine}", residuals[i], "1", f"{told}: fitted less aimed at, in standard deviations")
         rows.append(Row(mine, name, unit, told))
     return rows
 

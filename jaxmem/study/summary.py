@@ -158,6 +158,6 @@ def _measure(values: Any, known: VariableSummary) -> MeasureSummary:
     """Over the cells that have one; of a measure with several entries per cell over all of them."""
     there = np.asarray(values, float)
     count = np.isfinite(there).any(0) if known.dims[:1] == ("entry",) else ~np.isnan(there)
-    good = there[~np.isnan(there)]
+    good = there[np.isfinite(there)]
     low, median, high = np.quantile(good, (0.05, 0.5, 0.95)) if good.size else (np.nan,) * 3
     return MeasureSummary(known.unit, known.description, float(median), float(low), float(high), int(np.sum(count)))

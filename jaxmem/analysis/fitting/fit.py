@@ -247,8 +247,11 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     status = np.where((found.outcome != SEARCHING) & met, int(FitStatus.CONVERGED), status)
     status = np.where(np.isnan(np.sum(y, 0)), int(FitStatus.NOT_FINITE), status)
     status = np.where(~resting | ~stands | (found.outcome == LOST), int(FitStatus.NO_STEADY_STATE), status)
+    known = np.isfinite(cost)  # elsewhere nothing was ever evaluated
+    shown, misses, jacobian = (
+        np.where(known, x, np.nan) for x in (at.values, misses, weighted_slopes(layout, numbers, at.slopes))
+    )
     spans = asked.rows
-    jacobian = np.asarray(weighted_slopes(layout, numbers, at.slopes))
     each = lambda rows, name: _by_condition(asked, name, shaped(rows[spans[name].start : spans[name].stop]))
     with np.errstate(all="ignore"):
         fitted = {path: asked.free[path].value(x) for path, x in zip(layout.free, y, strict=False)}
@@ -263,7 +266,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     return Fit(
         problem=asked, starts=starts, parameters={path: shaped(x) for path, x in fitted.items()},
         at_bound={path: shaped(x) for path, x in zip(layout.free, edge, strict=False)},
-        values={name: each(at.values, name) for name in spans}, residuals={name: each(misses, name) for name in spans},
+        values={name: each(shown, name) for name in spans}, residuals={name: each(misses, name) for name in spans},
         cost=shaped(cost), status=shaped(status.astype(np.int32)), iterations=shaped(found.steps), rest=rest,
         jacobian=shaped(jacobian), common=common, mode=modes_in_words(layout),
     )  # fmt: skip

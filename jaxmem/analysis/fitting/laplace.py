@@ -22,7 +22,7 @@ FLAT = 1e-12  # change of the exponent over the chord of the bounds below which 
 FAR = -6.0  # standard deviations beyond which logarithms of probabilities keep more digits
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Laplace:
     """``p(x) ~ exp(-(x - x_fit)' F (x - x_fit) / 2 - s' (x - x_fit))`` within the bounds, in coordinates x (ln(parameter),
     or the parameter).
@@ -40,6 +40,9 @@ class Laplace:
     found: Identifiability
     center: np.ndarray
     slope: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Laplace posterior of {', '.join(self.free)}"
 
     @property
     def free(self) -> Mapping[str, Free]:

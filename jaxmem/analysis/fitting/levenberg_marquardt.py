@@ -142,9 +142,9 @@ def descend(layout: Layout, numbers: Numbers, start: Descent, iterations: jax.Ar
         outcome = jnp.where(live, news, s.outcome).astype(jnp.int32)
 
         step = _step(curvature, free, held, damping)
-        longest = jnp.max(jnp.stack([jnp.abs(d) / r for d, r in zip(step, reach, strict=True)]), 0)
-        shrink = 1 / jnp.maximum(longest / LONGEST, 1)
-        trial = tuple(jnp.clip(y[a] + step[a] * shrink, low[a], high[a]) for a in range(k))
+        # each by itself, or one that does next to nothing would hold up the others
+        step = [jnp.clip(d, -LONGEST * r, LONGEST * r) for d, r in zip(step, reach, strict=True)]
+        trial = tuple(jnp.clip(y[a] + step[a], low[a], high[a]) for a in range(k))
         guess = tuple(
             x + sum(way[i] * (t - z) for way, t, z in zip(ways, trial, y, strict=True)) for i, x in enumerate(u)
         )

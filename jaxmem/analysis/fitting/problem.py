@@ -117,8 +117,8 @@ def problem(
         raise ValueError("nothing to fit: free names no parameter")
     if not targets:
         raise ValueError("nothing to aim at: targets is empty")
-    chosen = {path: Free.of(bounds) for path, bounds in free.items()}
-    aims = {name: Target.of_number(t) for name, t in targets.items()}
+    chosen = {path: _named(path, Free.of, bounds) for path, bounds in free.items()}
+    aims = {name: _named(f"target {name}", Target.of_number, t) for name, t in targets.items()}
     known = {path: (value, d) for path, value, d in declared(membrane, absent=True)}
     for path, f in chosen.items():
         if path not in known:
@@ -160,6 +160,14 @@ def problem(
         pool=tuple(np.asarray(list(chosen.values())[i].pooled, float) for i in pooled), goal=goal, weight=weight,
     )  # fmt: skip
     return Problem(membrane, chosen, aims, ties, cells, layout, numbers, spans)
+
+
+def _named(what: str, make: Callable[[Any], Any], given: Any) -> Any:
+    """What is made of what was given; an error says of what."""
+    try:
+        return make(given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _tie(path: str, given: Any, free: Mapping[str, Free], known: Mapping[str, Any]) -> tuple[str, Any]:

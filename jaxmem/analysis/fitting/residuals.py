@@ -112,9 +112,19 @@ def at_rest(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector)
     for row in (layout.rows[i] for i in rows_of(layout, None)):
         if row.of not in known:
             function = quantity(membrane, row.of) if isinstance(row.of, str) else row.of
-            known[row.of] = jnp.broadcast_to(jnp.asarray(function(membrane, rest), u[0].dtype), u[0].shape)
+            known[row.of] = jnp.broadcast_to(_answer(function, membrane, rest, u[0].dtype), u[0].shape)
         out.append(known[row.of][row.condition])
     return jnp.stack(out)
+
+
+def _answer(function: Any, membrane: Membrane, rest: Any, dtype: Any) -> jax.Array:
+    try:
+        return jnp.asarray(function(membrane, rest), dtype)
+    except TypeError as error:
+        raise TypeError(
+            f"what a target is `of` is called as function(membrane, rest) and gives an array over cells; {function!r} "
+            f"did not go through: {error}"
+        ) from error
 
 
 def _in_order(layout: Layout, parts: Sequence[jax.Array]) -> jax.Array:

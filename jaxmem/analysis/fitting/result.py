@@ -42,7 +42,7 @@ class FitStatus(enum.IntEnum):
         }[self]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Fit:
     """Fitted cells. ``S`` is the shape (starts, cells) less the axes that are not there.
 
@@ -70,6 +70,15 @@ class Fit:
     jacobian: np.ndarray
     common: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     mode: str = ""
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{int(n)} {FitStatus(s).name}" for s, n in zip(*np.unique(self.status, return_counts=True), strict=True)
+        )
+        return f"Fit of {', '.join(self.problem.free)} to {', '.join(self.problem.targets)}: {counts}"
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *self.words])
 
     @property
     def free(self) -> dict[str, Free]:

@@ -45,7 +45,13 @@ class Target:
 
     @classmethod
     def of_number(cls, given: "Target | ArrayLike") -> "Target":
-        return given if isinstance(given, Target) else cls(given)
+        if isinstance(given, Target):
+            return given
+        if np.asarray(given).dtype.kind not in "iuf":
+            raise ValueError(
+                f"a target is a number in its unit, an array over cells or jm.Target(...); found {given!r}"
+            )
+        return cls(given)
 
     @property
     def conditions(self) -> list[Condition]:

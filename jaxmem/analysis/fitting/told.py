@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BY_CHANCE = 1e-3  # how often normal errors alone would leave as large a sum of squares; above that all is well
 MISSED = 2.0  # standard deviations, for a target to be named
+APART = 1e-3  # in a coordinate: solutions that differ by more are different ones
 PRESSES = 1e-6  # of the sum of the parts of a slope J'r, how much of it must be left to press against a bound
 
 
@@ -66,10 +67,37 @@ def told(fit: "Fit") -> list[str]:
         middle = sorted(group, key=lambda m: m.size)[(len(group) - 1) // 2]
         one = "For example, " if len(group) > 1 else ""
         sentences.append(f"{one}{middle.text}{among(len(group), status.size)}.")
+    sentences += _several_solutions(fit)
     found = fit.identifiability
     if (count := int(found.told_of.sum())) < status.size and found.told_of.any():
         sentences.append(f"Of the {counted(count, 'fit')} (of {status.size}) that ended inside their bounds:")
     return [*sentences, *found.words]
+
+
+def _several_solutions(fit: "Fit") -> list[str]:
+    """Whether starts of one cell come to different ends although no direction is open there."""
+    if fit.starts is None or fit.starts < 2:
+        return []
+    alone = fit.identifiability.rank == len(fit.identifiability.free)
+    good = np.asarray(fit.converged & alone).reshape(fit.starts, -1)
+    span = {}
+    for path, f in fit.free.items():
+        y = np.where(good, f.coordinate(fit.parameters[path]).reshape(fit.starts, -1), np.nan)
+        y = y[:, good.sum(0) > 1]
+        if y.size:
+            span[path] = (np.nanmin(y, 0), np.nanmax(y, 0))
+    if not span:
+        return []
+    apart = np.max([high - low for low, high in span.values()], 0) > APART
+    if not apart.any():
+        return []
+    cell = int(np.flatnonzero(apart)[0])
+    shown = joined([
+        f"{path} from {fit.free[path].value(low[cell]):.4g} to {fit.free[path].value(high[cell]):.4g}"
+        for path, (low, high) in span.items() if high[cell] - low[cell] > APART
+    ])  # fmt: skip
+    who = "" if apart.size == 1 else f" for {int(apart.sum())} of {apart.size} cells; of one of them"
+    return [f"Starts come to different solutions{who}: {shown}."]
 
 
 def _members(fit: "Fit") -> Members:

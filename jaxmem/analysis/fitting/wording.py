@@ -77,6 +77,12 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     if most == n:
         if n == 1:
             return [f"{names[0]} is fixed by {what}{among(count, known)}, {_error(targets, names[0])}."]
+        loose = [p for p in names if _spread(targets, p) > _width(targets, p)]
+        if loose:
+            tight = [p for p in names if p not in loose]
+            are = "is" if len(tight) == 1 else "are"
+            firm = f"{joined(tight)} {are} fixed by {what}{among(count, known)}; " if tight else ""
+            return [f"{firm}{what} {verb} {joined(loose)} no better than the bounds do."]
         every = "Both" if n == 2 else f"All {n}"
         return [f"{every} parameters are fixed by {what}{among(count, known)}; {_least_certain(targets)}."]
 
@@ -92,7 +98,7 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     units = np.median(targets.units.reshape(n, -1), -1)
     covariance = targets.seen.covariance.reshape(-1, n, n)[targets.told_of.reshape(-1)][same][_typical(flat, most)]
     kept = joined([combination(d, names, logarithmic) + _certainty(d, covariance, logarithmic) for d in fixed])
-    exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical cell)"
+    exponents = "" if all(d.whole for d in fixed) else " (exponents of a typical one)"
     rows = len(shown)
     few = f"{counted(n, 'parameter')} for {counted(rows, 'target')}: " if rows < n else ""
     sentences = [f"{few}{what}{alone} {verb} {most} of {n} directions{among(count, known)}: {kept}{exponents}."]
@@ -111,7 +117,7 @@ def _fixed_told(found: "Identifiability", targets: "Identifiability", known: int
     told_already = {names[np.flatnonzero(d.vector)[0]] for d in fixed if _is_alone(d)}
     own = [p for p, x in targets.identified.items() if x[found.told_of].mean() > MOST and p not in told_already]
     if (whole := int((rank == n).sum())) and whole < known:
-        sentences.append(f"In {whole} of {known} cells all {n} parameters are fixed.")
+        sentences.append(f"In {whole} of {known} fits all {n} parameters are fixed.")
     if own:
         sentences.append(f"Fixed by itself: {joined([f'{p}, {_error(targets, p)}' for p in own])}.")
     return sentences
@@ -148,6 +154,12 @@ def _spread(found: "Identifiability", path: str) -> float:
     return float(np.median(error)) if error.size else 0.0
 
 
+def _width(found: "Identifiability", path: str) -> float:
+    """Between the bounds, in the same units."""
+    f, i = found.free[path], list(found.free).index(path)
+    return float(np.median(np.subtract(f.coordinate(f.high), f.coordinate(f.low)) / found.units[i]))
+
+
 def _error(found: "Identifiability", path: str) -> str:
     error = found.standard_errors[path][found.told_of]
     error = error[np.isfinite(error)]
@@ -181,8 +193,8 @@ def _sloppy_told(found: "Identifiability") -> list[str]:
     what = "the targets and priors" if found.jacobian.shape[0] > len(found.rows) else "the targets"
     step = change_told(change * min(part, 1.0), names, logarithmic, units)
     if part < 1.0:
-        return [f"Sloppy: {step}, as far as bounds go, changes {what} by {part:.1g} sd (a typical cell, linearly)."]
-    return [f"Sloppy: {step} changes {what} by no more than one sd (a typical cell, linearly)."]
+        return [f"Sloppy: {step}, as far as bounds go, changes {what} by {part:.1g} sd (typically, linearly)."]
+    return [f"Sloppy: {step} changes {what} by no more than one sd (typically, linearly)."]
 
 
 # ------------------------------------------------------------------ rows
@@ -242,7 +254,7 @@ def movement(direction: Direction, names: Sequence[str], logarithmic: np.ndarray
         return " with ".join(f"{names[i]} {'x' if vector[i] > 0 else '÷'} {2 ** abs(int(vector[i]))}" for i in parts)
     logs = np.abs(vector[logarithmic & (vector != 0)])
     step = vector * (math.log(1.1) / logs.max() if logs.size else 0.01)
-    return f"{change_told(step, names, logarithmic, units)} (a typical cell)"
+    return f"{change_told(step, names, logarithmic, units)} (typically)"
 
 
 def change_told(step: np.ndarray, names: Sequence[str], logarithmic: np.ndarray, units: np.ndarray) -> str:
@@ -268,7 +280,7 @@ def _is_alone(direction: Direction) -> bool:
 
 
 def among(count: int, known: int) -> str:
-    return "" if count == known else f" (in {count} of {known} cells)"
+    return "" if count == known else f" (in {count} of {known} fits)"
 
 
 def counted(count: int, what: str) -> str:
