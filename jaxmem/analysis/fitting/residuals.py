@@ -22,10 +22,8 @@ from jaxmem.analysis.unknowns import changes
 from jaxmem.membrane.membrane import Membrane
 
 CORRECTIONS = 8  # Newton steps from the rest before; a step of the fit that needs more was too long
-SETTLED = {
-    "float64": 1e-6,
-    "float32": 1e-4,
-}  # size of the last correction, in units of the scale; what is left is its square
+# size of the last correction, in units of the scale: its square is left
+SETTLED = {"float64": 1e-4, "float32": 1e-4}
 
 
 class Evaluation(NamedTuple):
