@@ -165,6 +165,7 @@ class Nothing(Driver):
         return jm.Current(0.0, 0.0), memory
 
 
+@pytest.mark.slow
 def test_ideal_clamp_of_a_leak():
     """Charge in closed form: the capacitor's at jump and ramp, and the leak's."""
     membrane = jm.Membrane({"leak": jm.Leak(g=0.3, e=-60.0, ion="cl")}, {"cl": jm.Species(valence=-1)}, capacitance=1.5)

@@ -48,6 +48,7 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     return tmp_path
 
 
+@pytest.mark.slow
 def test_each_cell_rests_where_the_solver_says(folder: pathlib.Path) -> None:
     """No [run] is needed; one cell is too leaky to rest, and has no number but its status."""
     text = call("rest", "ten.toml", "--set", "initial.v=-71", "--set", "population.vary.k_leak.g.sd=0.6", "--seed", "0")

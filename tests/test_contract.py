@@ -187,7 +187,7 @@ def test_books_close_after_ten_seconds(name, precision):
 
 
 # ---------------------------------------------------------------------- the order
-LONG = ("calcium_shell", "energy_cell", "depleting_synapse", "markov_channel")
+LONG = ("calcium_shell", "energy_cell", "depleting_synapse", "markov_channel", "swelling_cell")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in probes.PROBES])

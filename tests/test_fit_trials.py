@@ -110,6 +110,7 @@ def seen_in_axons() -> tuple[list[str], np.ndarray, np.ndarray]:
     return [str(name) for name, n in zip(wanted, counts, strict=True) for _ in range(n)], values, errors
 
 
+@pytest.mark.slow
 def test_derivatives_of_traces_and_measures_are_those_of_differences() -> None:
     """Through the step and, in one cell, through its spikes."""
     names, values, errors = seen_in_axons()
@@ -166,6 +167,7 @@ def test_the_derivative_of_a_spike_explains_its_change_and_what_is_refused_jumps
         assert smooth == (name in mine), (name, moves.max(), np.median(moves))
 
 
+@pytest.mark.slow
 def test_currents_of_a_clamp() -> None:
     axon = jm.presets.hodgkin_huxley_1952()
     clamp = jm.VoltageClamp.steps(-65.0, np.array([-20.0, 10.0]), 2.0, 9.0)

@@ -137,6 +137,7 @@ def test_its_steady_turnover_is_exact_at_any_dt() -> None:
         np.testing.assert_allclose(sim.measures["i"] / (1000 * 1.602176634e-2), exact, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_rest_with_it_does_not_drift() -> None:
     cell = membrane(jm.PumpCycle(density=1500.0))
     cell = cell.with_mechanisms({"na_leak": jm.Leak(g=0.01, ion="na"), "k_leak": jm.Leak(g=0.1, ion="k")})

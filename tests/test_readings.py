@@ -81,6 +81,7 @@ def test_the_bridge_of_a_file_stands_in_the_result(tmp_path: Path) -> None:
     assert target.with_suffix(".png").exists()
 
 
+@pytest.mark.slow
 def test_the_clamp_of_a_file_is_that_of_the_amplifier(tmp_path: Path) -> None:
     path = written(tmp_path, CLAMP, CLAMPED, SERIES)
     found = jm.experiment.load(path)

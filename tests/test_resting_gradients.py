@@ -85,6 +85,7 @@ def test_forward_derivatives_agree_with_differences_in_float64() -> None:
         np.testing.assert_allclose(slopes[path] / unit, difference / unit, rtol=1e-6, atol=2e-9, err_msg=path)
 
 
+@pytest.mark.slow
 def test_passive_chloride_does_not_move_the_voltage() -> None:
     """Dynamic chloride comes to its Nernst potential whatever carries it: dV/dg_Cl is 0, dV/dg_K is not."""
     slopes = forward()

@@ -153,6 +153,7 @@ def test_schemes_in_pieces_and_states_that_are_never_left() -> None:
     assert float(jax.grad(left)(0.0)) == pytest.approx(-1.0, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_agree_with_differences() -> None:
     fast = 215.0
 
