@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from jaxmem import report
 from jaxmem.analysis.fitting.quantities import unit_of
-from jaxmem.cli.errors import FAILED, UserError
 from jaxmem.cli.simulate import find_device, free
-from jaxmem.cli.terminal import Progress, console, duration, size
+from jaxmem.cli.terminal import Progress, console, duration
+from jaxmem.cli.written import files, save_figure
 from jaxmem.study.fit_run import run
 from jaxmem.study.fit_table import FitPlan, load
 from jaxmem.study.fits import Fits, fits_of, save_fit
@@ -23,6 +23,8 @@ from jaxmem.units import pretty
 
 TRIAL = 128  # cells of a dry run's trial
 LISTED = 12  # cells that are named when they are left out
+
+SHOWS = "how the search went, targets met, what is fixed and what is not"  # what the figure does
 
 
 def fit(
@@ -70,7 +72,7 @@ def fit(
     out.print(
         f"\nSpeed: {fits:,} fits in {duration(seconds)}, {report.many(fits / seconds)} per second, compiling included\n"
     )
-    for line in _files(target, picture if drawn else None):
+    for line in files(target, picture if drawn else None, SHOWS):
         out.print(line, soft_wrap=True)
 
 
@@ -169,25 +171,5 @@ def _draw(found: Fits, plan: FitPlan, picture: pathlib.Path, target: pathlib.Pat
     from jaxmem import plots
 
     figure = plots.fits(found, title=plan.report.title or " ".join(plan.question.split()))
-    try:
-        plots.save(figure, picture)
-    except OSError as error:
-        text = f"the figure {picture} could not be written ({error}); {target} is complete"
-        raise UserError(text, FAILED) from None
+    save_figure(figure, picture, target)
     return True
-
-
-def _files(target: pathlib.Path, picture: pathlib.Path | None) -> list[str]:
-    """What was written and how to look at it, in lines that can be copied."""
-    name = escape(str(target))
-    told = [f"[bold]{name}[/bold]  {size(target.stat().st_size)}"]
-    if picture is not None:
-        told.append(
-            f"[bold]{escape(str(picture))}[/bold]  how the search went, targets met, what is fixed and what is not"
-        )
-    return [
-        *told,
-        f"  jaxmem show {name}",
-        f"  jaxmem plot {name}",
-        f'  python -c \'import xarray; print(xarray.open_dataset("{name}", engine="h5netcdf"))\'',
-    ]

@@ -12,15 +12,17 @@ import numpy as np
 from rich.markup import escape
 
 from jaxmem import report
-from jaxmem.cli.errors import FAILED, UserError
 from jaxmem.cli.plan import TRIAL_CELLS, groups_of, range_of
 from jaxmem.cli.simulate import find_device, free, overrides
 from jaxmem.cli.terminal import Progress, console, duration, size
+from jaxmem.cli.written import files, save_figure
 from jaxmem.membrane.parameters import declared
 from jaxmem.study.experiment import Experiment, load
 from jaxmem.study.rests import BLOCK, Rests, find_rests, save_rests
 
 UNUSED = ("run", "stimulus", "output", "schedule", "drug", "amplifier")  # sections that say what is done to cells
+
+SHOWS = "where the cells rest, with which ions, at what cost"  # what the figure does
 
 
 def rest(
@@ -65,7 +67,7 @@ def rest(
     out.print(report.rests(found))
     rate = report.many(plan.cells / seconds)
     out.print(f"Speed: {plan.cells:,} cells in {duration(seconds)}, {rate} per second, compiling included\n")
-    for line in _files(target, picture if drawn else None):
+    for line in files(target, picture if drawn else None, SHOWS):
         out.print(line, soft_wrap=True)
     if picture is not None and not drawn:
         click.echo("no figure: no cell has a resting state", err=True)
@@ -125,23 +127,5 @@ def _draw(found: Rests, plan: Experiment, picture: pathlib.Path, target: pathlib
     if not found.resting.any():
         return False
     figure = plots.rests(found, title=" ".join(plan.question.split()))
-    try:
-        plots.save(figure, picture)
-    except OSError as error:
-        text = f"the figure {picture} could not be written ({error}); {target} is complete"
-        raise UserError(text, FAILED) from None
+    save_figure(figure, picture, target)
     return True
-
-
-def _files(target: pathlib.Path, picture: pathlib.Path | None) -> list[str]:
-    """What was written and how to look at it, in lines that can be copied."""
-    name = escape(str(target))
-    told = [f"[bold]{name}[/bold]  {size(target.stat().st_size)}"]
-    if picture is not None:
-        told.append(f"[bold]{escape(str(picture))}[/bold]  where the cells rest, with which ions, at what cost")
-    return [
-        *told,
-        f"  jaxmem show {name}",
-        f"  jaxmem plot {name}",
-        f'  python -c \'import xarray; print(xarray.open_dataset("{name}", engine="h5netcdf"))\'',
-    ]

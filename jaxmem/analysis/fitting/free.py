@@ -1,7 +1,7 @@
 """Parameters that a fit may change: bounds, priors, and what is common to all cells."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import ArrayLike
@@ -85,6 +85,3 @@ class Free:
 
 def _told(x: np.ndarray) -> str:
     return f"{x.min():g}" if x.ndim == 0 or np.ptp(x) == 0 else f"{x.min():g} to {x.max():g}"
-
-
-Given = dict[str, Any]
