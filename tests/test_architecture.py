@@ -19,7 +19,7 @@ FILES = {
 }
 # From the top of the house to its bottom; those on one floor do not import each other.
 FLOORS = (
-    ("cli", "__main__"), ("report", "plots"), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",), ("membrane",),
+    ("cli", "__main__"), ("report",), ("plots",), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",), ("membrane",),
     ("electrochemistry",), ("units", "_unit_text"),
 )  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
