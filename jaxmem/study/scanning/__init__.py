@@ -1,0 +1,1 @@
+"""Scans: one question asked at every point of a design."""
