@@ -9,6 +9,7 @@ from jaxmem.study.problems import unknown
 
 PIECE = 2**18  # points read at a time
 OK = 0
+STATUS = "status"
 
 
 class AxisLike(Protocol):
