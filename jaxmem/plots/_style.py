@@ -48,6 +48,7 @@ _RC: Any = {
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
     "lines.linewidth": 1.0,
+    "hatch.linewidth": 0.6,
     "lines.solid_joinstyle": "bevel",  # mitred joins draw the peak of a spike higher than it is
 }
 _MARGIN = 0.12  # inches around title and caption
@@ -147,6 +148,18 @@ def save(figure: "Figure", path: str | os.PathLike, *, dpi: float = 150.0) -> No
         temporary.unlink(missing_ok=True)
 
 
+@styled
+def image(figure: "Figure", kind: str, *, dpi: float = 200.0) -> bytes:
+    """The figure as a PNG or SVG in memory, the same bytes for the same figure."""
+    import matplotlib
+
+    memory = io.BytesIO()
+    told = {"Date": None, "Creator": None, "Format": None, "Type": None} if kind == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "jaxmem"}):
+        figure.savefig(memory, format=kind, dpi=dpi, metadata=told)
+    return memory.getvalue()
+
+
 # ---------------------------------------------------------------------- words and numbers
 def label(what: str, unit: str) -> str:
     """An axis label: what, and its unit in brackets (none for a pure number)."""
@@ -222,6 +235,21 @@ def round_ticks(axis: Any, most: int, whole: bool = False) -> None:
     power = ScalarFormatter(useMathText=True, useOffset=False)
     power.set_powerlimits((-3, 6))
     axis.set_major_formatter(power)
+
+
+def log_ticks(axis: Any) -> None:
+    """Few ticks: at powers of ten over decades, at 1, 2, 5 within one or two."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low) if low > 0 else 1.0
+    axis.set_minor_locator(NullLocator())
+    if decades > 2.2:
+        axis.set_major_locator(LogLocator(numticks=5))
+        axis.set_major_formatter(LogFormatterMathtext())
+        return
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades > 1.1 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: number(x, 3)))
 
 
 def at_least(ax: "Axes", span: float) -> None:
