@@ -195,7 +195,9 @@ def _compute(
     for out in _watched(executor.map(plan, todo, folder.output), standing, folder, progress):
         if isinstance(out, Died):
             died.append(out)
-            say(f"a worker died with the points {out.chunk.start:,} to {out.chunk.stop - 1:,} ({out.why}); they are tried again")
+            say(
+                f"a worker died with the points {out.chunk.start:,} to {out.chunk.stop - 1:,} ({out.why}); they are tried again"
+            )
         elif isinstance(out, Failed):
             _note_failure(out, folder, standing, say)
     for lost in died:

@@ -1,6 +1,7 @@
 """A question: what does the cell do when it is simulated?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -45,7 +46,9 @@ class Simulations(Question):
 
     def __check_init__(self) -> None:
         if self.membrane.cells is not None:
-            raise ValueError("a scan wants the typical cell, without a cell axis; what differs is an axis of the design")
+            raise ValueError(
+                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
+            )
         if self.initial not in ("given", "steady"):
             raise ValueError(f"initial is 'given' or 'steady', not {self.initial!r}")
         if not self.measures:
@@ -71,6 +74,10 @@ class Simulations(Question):
     @property
     def fates(self) -> dict[int, tuple[str, str]]:
         return {int(s): (s.name, s.reason) for s in Status}
+
+    @property
+    def whole_cell(self) -> dict[str, Any]:
+        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
 
     @property
     def working_bytes(self) -> int:
