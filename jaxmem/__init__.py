@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # Every public name and where it comes from. Type checkers read the imports below; a test holds the two equal.
 _MODULES = {
+    "designs": "jaxmem.study.scanning.designs",
     "electrochemistry": "jaxmem.electrochemistry",
     "experiment": "jaxmem.study.experiment",
     "measures": "jaxmem.engine.measures",
@@ -132,6 +133,8 @@ _HOME = {
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     "spectrum": "jaxmem.analysis.spectrum",
+    # scans
+    "Axis": "jaxmem.study.scanning.axis",
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
@@ -261,6 +264,8 @@ if TYPE_CHECKING:
     from jaxmem.study.findings import Findings as Findings
     from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
+    from jaxmem.study.scanning import designs as designs
+    from jaxmem.study.scanning.axis import Axis as Axis
     from jaxmem.study.store import load as load
     from jaxmem.study.variables import save_variables as save_variables
     from jaxmem.units import UnitError as UnitError
