@@ -15,6 +15,7 @@ class Axis(NamedTuple):
     low: float
     high: float
     levels: tuple[float, ...] | None = None
+    times: str | None = None
 
 
 class Output(NamedTuple):
@@ -47,6 +48,8 @@ class ScanDouble:
     experiment: str | None = None
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     chunks: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)
+    kind: str = "rests"
 
     @property
     def points(self) -> int:
@@ -84,7 +87,7 @@ PROVENANCE = {
     "precision": "float64", "chunk": 8192, "executor": "in process", "seconds": 41.7, "wall_seconds": 48.2,
 }  # fmt: skip
 
-RATIO = Axis("na_leak.g", "1", "sodium leak as a fraction of the potassium leak", "log", 0.01, 0.5)
+RATIO = Axis("na_leak.g", "1", "sodium leak as a fraction of the potassium leak", "log", 0.01, 0.5, None, "k_leak.g")
 PUMP = Axis("pump.i_max", "uA/cm^2", "largest pump current", "log", 0.2, 20.0)
 BATH = Axis("k.outside", "mM", "concentration outside", "linear", 2.0, 20.0)
 OUTPUTS = {

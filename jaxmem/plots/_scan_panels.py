@@ -60,7 +60,7 @@ def draw_map(ax: "Axes", found: Map, looks: Mapping[int, Mapping[str, Any]]) -> 
 
     handles += [Patch(label=legend[code], linewidth=0, **looks[code]) for code in over]
     if some.any():
-        handles.append(Patch(facecolor="#5B8DB8", edgecolor="white", hatch="//", label=f"{PARTLY:.0%} or more failed"))
+        handles.append(Patch(facecolor="#5B8DB8", edgecolor="white", hatch="//", label="5 % or more failed"))
     if none.any():
         told: Any = {"facecolor": "white", "edgecolor": style.GREY, "hatch": "..", "linewidth": 0}
         handles.append(Patch(label="ok, but no such number", **told))
@@ -116,7 +116,8 @@ def _draw_numbers(ax: "Axes", found: Map, value: np.ndarray) -> None:
     drawn = ax.pcolormesh(found.x.edges, found.y.edges, value, cmap=_colours(), norm=norm, rasterized=True)
     ends = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     extend = ends[int(there.min() < low), int(there.max() > high)]
-    name = label(f"{found.statistic} {found.name}", found.unit)
+    alone = found.count.max() <= 1  # nothing is pooled
+    name = label(found.name if alone else f"{found.statistic} {found.name}", found.unit)
     bar: Any = ax.figure.colorbar(drawn, ax=ax, label=name, pad=0.02, aspect=28, extend=extend)
     bar.outline.set_visible(False)
     if logarithmic:
@@ -156,6 +157,10 @@ def _axis(ax: "Axes", which: str, bins: Bins) -> None:
 def draw_marginal(ax: "Axes", strip: "Axes | None", found: Marginal, logarithmic: bool = False) -> None:
     """Median (line) and 5 to 95 % (band) along an axis; ``strip``, below: which share of the points failed."""
     x, there = found.bins.centres, found.count > 0
+    mostly = np.nan_to_num(found.failed) >= MOSTLY
+    if mostly.any():
+        for i in np.flatnonzero(mostly):
+            ax.axvspan(*found.bins.edges[i : i + 2], facecolor=ASH, linewidth=0, zorder=0)
     ax.fill_between(x, found.low, found.high, where=there.tolist(), color=style.SKY, alpha=0.45, linewidth=0)
     few: Any = {"marker": "o", "ms": 3} if len(x) <= 12 else {}
     ax.plot(x, found.median, color=style.BLUE, linewidth=1.6, **few)

@@ -24,7 +24,7 @@ BARS = 8  # axes in a diagram of indices
 
 @styled
 def scan(found: Any, *, title: str | None = None) -> "Figure":
-    """A scan in one picture: what became of its points, then for each main output a map, its distribution and its axes.
+    """A scan in one picture: what became of its points, and of each main output a map, its distribution and its axes.
 
     A map shows the two axes that decide most; failed points are hatched grey. The last row has the Sobol indices of each
     output. With one axis the outputs are drawn along it. ``found``: a :class:`jaxmem.Scan`.
@@ -34,21 +34,24 @@ def scan(found: Any, *, title: str | None = None) -> "Figure":
     names, maps = digest.main, digest.maps
     columns = max(len(names), len(maps), 1)
     single = [] if maps else [(name, m) for name in names for m in list(digest.along(name).values())[:1]]
-    rows = [0.3, *([2.7] if maps or single else []), *([1.8] if names else [])]
+    heights = [0.75, *([3.0] if maps or single else []), *([2.0] if names else [])]
     if digest.sensitivity:
-        rows.append(0.9 + 0.3 * min(len(digest.axes), BARS))
-    figure = new_figure(max(3.6 * columns, 6.4), 0.8 + sum(rows))
-    grid = figure.add_gridspec(len(rows), columns, height_ratios=rows)
-    panels.draw_fates(figure.add_subplot(grid[0, :]), digest.statuses, looks)
+        heights.append(1.1 + 0.3 * min(len(digest.axes), BARS))
+    figure = new_figure(max(3.7 * columns, 6.4), sum(heights))
+    # rows are laid out apart: a wide label in one does not narrow the others
+    rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
+    panels.draw_fates(rows[0].subplots(), digest.statuses, looks)
+    grid = [row.subplots(1, columns, squeeze=False).ravel() for row in rows[1:]]
     for i, one in enumerate(maps):
-        panels.draw_map(figure.add_subplot(grid[1, i]), one, looks)
+        panels.draw_map(grid[0][i], one, looks)
     for i, (name, m) in enumerate(single):
-        panels.draw_marginal(figure.add_subplot(grid[1, i]), None, m, digest.spreads[name].logarithmic)
+        panels.draw_marginal(grid[0][i], None, m, digest.spreads[name].logarithmic)
     for i, name in enumerate(names):
-        panels.draw_spread(figure.add_subplot(grid[2, i]), digest.spreads[name])
+        panels.draw_spread(grid[1][i], digest.spreads[name])
         if name in digest.sensitivity:
-            order = list(digest.along(name))[:BARS]
-            panels.draw_indices(figure.add_subplot(grid[3, i]), digest.sensitivity[name], order)
+            panels.draw_indices(grid[2][i], digest.sensitivity[name], list(digest.along(name))[:BARS])
+        elif len(grid) > 2:
+            grid[2][i].set_axis_off()
     return finish(figure, title, _caption(digest))
 
 
@@ -60,7 +63,7 @@ def _caption(digest: Digest) -> str:
     elif digest.main:
         parts.append("Top: median (line), 5 to 95 % (band).")
     if digest.failed:
-        parts.append("Hatched grey: half of the points or more failed.")
+        parts.append("Grey: half of the points or more failed.")
     if digest.main:
         parts.append("Histograms: line at the median, band 5 to 95 %.")
     if digest.sensitivity:
