@@ -15,9 +15,11 @@ __version__ = "0.1.0"
 _MODULES = {
     "designs": "jaxmem.study.scanning.designs",
     "electrochemistry": "jaxmem.electrochemistry",
+    "executors": "jaxmem.study.scanning.executors",
     "experiment": "jaxmem.study.experiment",
     "measures": "jaxmem.engine.measures",
     "presets": "jaxmem.membrane.presets",
+    "questions": "jaxmem.study.scanning.questions",
     "testing": "jaxmem.testing",
     "units": "jaxmem.units",
 }
@@ -140,7 +142,12 @@ _HOME = {
     "ExperimentError": "jaxmem.study.problems",
     "Findings": "jaxmem.study.findings",
     "FindingsError": "jaxmem.study.findings",
+    "Scan": "jaxmem.study.scanning.result",
+    "ScanError": "jaxmem.study.scanning.shards",
+    "ScanPlan": "jaxmem.study.scanning.plan",
     "load": "jaxmem.study.store",
+    "read_scan": "jaxmem.study.scanning.result",
+    "scan": "jaxmem.study.scanning.scan",
     "save_variables": "jaxmem.study.variables",
     "UnitError": "jaxmem.units",
 }
@@ -265,7 +272,14 @@ if TYPE_CHECKING:
     from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
     from jaxmem.study.scanning import designs as designs
+    from jaxmem.study.scanning import executors as executors
+    from jaxmem.study.scanning import questions as questions
     from jaxmem.study.scanning.axis import Axis as Axis
+    from jaxmem.study.scanning.plan import ScanPlan as ScanPlan
+    from jaxmem.study.scanning.result import Scan as Scan
+    from jaxmem.study.scanning.result import read_scan as read_scan
+    from jaxmem.study.scanning.scan import scan as scan
+    from jaxmem.study.scanning.shards import ScanError as ScanError
     from jaxmem.study.store import load as load
     from jaxmem.study.variables import save_variables as save_variables
     from jaxmem.units import UnitError as UnitError
