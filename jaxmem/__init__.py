@@ -137,17 +137,17 @@ _HOME = {
     "spectrum": "jaxmem.analysis.spectrum",
     # scans
     "Axis": "jaxmem.study.scanning.axis",
+    "Scan": "jaxmem.study.scanning.result",
+    "ScanError": "jaxmem.study.scanning.shards",
+    "ScanPlan": "jaxmem.study.scanning.plan",
+    "read_scan": "jaxmem.study.scanning.result",
+    "scan": "jaxmem.study.scanning.scan",
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
     "Findings": "jaxmem.study.findings",
     "FindingsError": "jaxmem.study.findings",
-    "Scan": "jaxmem.study.scanning.result",
-    "ScanError": "jaxmem.study.scanning.shards",
-    "ScanPlan": "jaxmem.study.scanning.plan",
     "load": "jaxmem.study.store",
-    "read_scan": "jaxmem.study.scanning.result",
-    "scan": "jaxmem.study.scanning.scan",
     "save_variables": "jaxmem.study.variables",
     "UnitError": "jaxmem.units",
 }

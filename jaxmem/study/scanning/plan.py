@@ -111,8 +111,9 @@ class ScanPlan:
 
     def outside(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """(n,) the code of the first axis whose value the parameter cannot take, 0 where all can."""
-        declarations, code = self.question.declarations, None
-        for i, path in reversed(list(enumerate(values))):
+        declarations = self.question.declarations
+        code = np.zeros(np.shape(next(iter(values.values()))), np.int32)
+        for i, path in reversed(list(enumerate(self.design.axes))):
             x, d = values[path], declarations[path]
             bad = ~np.isfinite(x)
             if d.positive:
@@ -121,9 +122,7 @@ class ScanPlan:
                 bad |= x < d.minimum
             if d.maximum is not None:
                 bad |= x > d.maximum
-            code = np.zeros(x.shape, np.int32) if code is None else code
-            code[bad] = INVALID + list(self.design.axes).index(path) if bad.any() else 0
-        assert code is not None
+            code[bad] = INVALID + i
         return code
 
 

@@ -137,7 +137,9 @@ class Folder:
         coordinates = {POINT: Variable(np.arange(chunk.start, chunk.stop), (POINT,), "1", "index of the point")}
         variables = {}
         for name, told in plan.outputs.items():
-            coordinates |= {d: Variable(np.arange(told.entries), (d,), "1", "entry") for d in dims(name, told)[:-1]}
+            if told.entries is not None:
+                d = dims(name, told)[0]
+                coordinates[d] = Variable(np.arange(told.entries), (d,), "1", "entry")
             variables[name] = Variable(found.values[name], dims(name, told), told.unit, told.description)
         texts = {"structure/index": json.dumps(index)}
         content = image(coordinates, variables, texts, {"/": {"title": "Part of a scan by jaxmem"}})

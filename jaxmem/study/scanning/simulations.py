@@ -42,7 +42,7 @@ class Simulations(Question):
     changes: tuple[Change, ...] = ()
     initial: str = "given"
     precision: str = "float32"
-    integrator: Integrator = Staggered()  # noqa: RUF009
+    integrator: Integrator = Staggered()
 
     def __check_init__(self) -> None:
         if self.membrane.cells is not None:
@@ -89,12 +89,12 @@ class Simulations(Question):
         found = {name: m.values.astype(self.precision) for name, m in done.measured.items()}
         found["failed_at"] = done.failed_at.astype(self.precision)
         found[STATUS] = np.asarray(done.status, np.int32)
-        told = {name: (m.unit, m.description, None) for name, m in done.measured.items()}
+        told: dict[str, Any] = {name: (m.unit, m.description, None) for name, m in done.measured.items()}
         told["failed_at"] = ("ms", "when the cell was found to have failed", None)
         told[STATUS] = ("1", "what became of the cell", {int(s): s.name.lower() for s in Status})
         return found, told
 
-    def simulated(self, values: Mapping[str, np.ndarray], index: np.ndarray, **how: object) -> Simulation:
+    def simulated(self, values: Mapping[str, np.ndarray], index: np.ndarray, **how: Any) -> Simulation:
         """The simulation of these points, cells in their order; ``how``: more arguments of :func:`jaxmem.simulate`."""
         own, driven, changed = apart(values, "stimulus", "changes")
         cells = at_points(self.membrane, own, len(index))
