@@ -112,6 +112,15 @@ def _whole(path: Any, write: Callable[[Path], None], size: int, overwrite: bool)
             os.unlink(temporary)
 
 
+def give_name(finished: Path, path: Any) -> None:
+    """Give a file that is whole its final name on the same disk. Raises FileExistsError where another has it."""
+    target = check_target(path)
+    _name(finished, target)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(finished)
+    _sync(target.parent)
+
+
 def verify(path: Any) -> bool:
     """True where the seal holds, False where the file has none (another program edited it).
 

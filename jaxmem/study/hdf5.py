@@ -8,7 +8,7 @@ and carries a checksum per chunk.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,50 @@ def build(
         _fill(file, coordinates, variables, texts, attributes)
 
 
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """A variable whose values come in pieces along its last axis."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    dims: tuple[str, ...]
+    unit: str
+    description: str
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def build_in_pieces(
+    path: Path,
+    outlines: Mapping[str, Outline],
+    pieces: Iterable[tuple[int, Mapping[str, np.ndarray]]],
+    coordinates: Mapping[str, Variable],
+    variables: Mapping[str, Variable],
+    rest: Callable[[], tuple[Mapping[str, str], Mapping[str, Mapping[str, Any]]]],
+) -> None:
+    """A file of which no more than a piece is in memory: ``pieces`` are (where it begins, values by name), in order.
+
+    An outline called like its dimension is that dimension's coordinate. ``coordinates`` and ``variables`` are whole.
+    ``rest``: texts and attributes as for :func:`image`, asked for when all pieces are in.
+    """
+    with h5py.File(path, "w") as file:
+        there: dict[str, h5py.Dataset] = {}
+        for name, about in sorted(outlines.items(), key=lambda x: x[1].dims != (x[0],)):  # coordinates first
+            nothing = np.broadcast_to(np.zeros((), about.dtype), about.shape)  # takes no memory
+            like = Variable(nothing, about.dims, about.unit, about.description, about.more)
+            there[name] = _write(file, name, like, fill=about.dtype.kind == "f" and about.dims != (name,), empty=True)
+            if about.dims == (name,):
+                there[name].make_scale(name)
+        _contents(file, coordinates, variables)
+        for name, about in outlines.items():
+            for axis, dim in enumerate(about.dims):
+                if about.dims != (name,):
+                    there[name].dims[axis].attach_scale(file[dim])
+        for start, values in pieces:
+            for name, x in values.items():
+                there[name][..., start : start + x.shape[-1]] = x
+        _texts(file, *rest())
+
+
 def _fill(
     file: h5py.File,
     coordinates: Mapping[str, Variable],
@@ -95,6 +139,11 @@ def _fill(
     texts: Mapping[str, str],
     attributes: Mapping[str, Mapping[str, Any]],
 ) -> None:
+    _contents(file, coordinates, variables)
+    _texts(file, texts, attributes)
+
+
+def _contents(file: h5py.File, coordinates: Mapping[str, Variable], variables: Mapping[str, Variable]) -> None:
     file.attrs[MARK] = FORMAT
     for name, coordinate in coordinates.items():
         _write(file, name, coordinate, fill=False).make_scale(name)
@@ -102,6 +151,9 @@ def _fill(
         dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f")
         for axis, dim in enumerate(variable.dims):
             dataset.dims[axis].attach_scale(file[dim])
+
+
+def _texts(file: h5py.File, texts: Mapping[str, str], attributes: Mapping[str, Mapping[str, Any]]) -> None:
     for name, text in texts.items():
         file.create_dataset(name, data=text, dtype=h5py.string_dtype())
     for group, values in attributes.items():
@@ -113,7 +165,8 @@ def _fill(
                 here.attrs[name] = value
 
 
-def _write(file: h5py.File, name: str, variable: Variable, fill: bool) -> h5py.Dataset:
+def _write(file: h5py.File, name: str, variable: Variable, fill: bool, empty: bool = False) -> h5py.Dataset:
+    """``empty``: the shape alone, for values that come later."""
     values = variable.values
     options: dict[str, Any] = {"dtype": h5py.string_dtype()} if values.dtype == object else {}
     if values.size >= FILTERED and values.dtype != object:  # no filter knows texts of any length
@@ -126,7 +179,10 @@ def _write(file: h5py.File, name: str, variable: Variable, fill: bool) -> h5py.D
         }
     if fill:
         options["fillvalue"] = np.nan
-    dataset = file.create_dataset(name, data=values, **options)
+    if empty:
+        dataset = file.create_dataset(name, values.shape, **{"dtype": values.dtype, **options})
+    else:
+        dataset = file.create_dataset(name, data=values, **options)
     for key, value in variable.attributes.items():
         dataset.attrs[key] = value
     if fill:
@@ -153,14 +209,18 @@ class Reader:
         """The values of a variable: an array, or a NumPy scalar where it has no axes."""
         return self._read(name)
 
+    def part(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Some of the values of a variable, along its last axis."""
+        return self._read(name, (..., slice(start, stop)))
+
     def text(self, name: str) -> str | None:
         """A text, None where the file has none of that name."""
         found = self._read(name) if name in self.file else None
         return found.decode() if isinstance(found, bytes) else found
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str, which: Any = ()) -> Any:
         try:
-            return self.file[name][()]
+            return self.file[name][which]
         except (OSError, KeyError, RuntimeError) as error:
             raise StoreError(f"{self.path} is damaged: {name!r} cannot be read ({error}); {ADVICE}") from error
 

@@ -86,7 +86,7 @@ def find_rests(
         stop = min(start + block, total)
         # the last block is filled up with its own cells: one size is one program
         part = membrane if alike else select(membrane, start + np.arange(block) % (stop - start))
-        for name, x in _block(part).items():
+        for name, x in numbers_at_rest(part).items():
             kept = x.dtype if x.dtype.kind != "f" else np.dtype(precision)
             whole = found.setdefault(name, np.empty(total, kept))
             whole[start:stop] = np.reshape(x, -1)[: stop - start]
@@ -98,7 +98,7 @@ def find_rests(
         if name not in found:
             continue
         x = found[name]
-        unit, told = TOLD.get(name) or _pool(membrane, *pools[name])
+        unit, told = told_of(membrane, name)
         more = _codes(CODES[name]) if name in CODES else {}
         variables[name] = Variable(np.resize(x, cells) if alike else x, ("cell",), unit, told, more)
     varied = {}
@@ -160,7 +160,8 @@ def read_rests(path: Any) -> Rests:
         return Rests(variables, index["ions"], index["varied"])
 
 
-def _block(membrane: Membrane) -> dict[str, np.ndarray]:
+def numbers_at_rest(membrane: Membrane) -> dict[str, np.ndarray]:
+    """What there is to say of each cell's rest, by name; real numbers are NaN where a cell has none."""
     rest = resting_state(membrane)
     with jax.enable_x64(True):
         numbers = {name: np.asarray(x) for name, x in _numbers(widened(membrane), rest.state).items()}
@@ -171,7 +172,11 @@ def _block(membrane: Membrane) -> dict[str, np.ndarray]:
     return kept | {"residual": np.asarray(rest.residual)} | {k: np.asarray(x, np.int32) for k, x in whole.items()}
 
 
-def _pool(membrane: Membrane, name: str, side: str) -> tuple[str, str]:
+def told_of(membrane: Membrane, number: str) -> tuple[str, str]:
+    """Unit and meaning of one of these numbers."""
+    if number in TOLD:
+        return TOLD[number]
+    name, _, side = number.rpartition(".")
     if name == membrane.water:
         return "1", "volume at rest over that at the start"
     return "mM", f"concentration of {name} {side} at rest"

@@ -1,0 +1,1 @@
+"""Who computes the chunks: this process, processes of this machine, or a cluster."""

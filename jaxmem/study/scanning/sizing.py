@@ -1,0 +1,89 @@
+"""How many points a chunk has: from a short trial and from the memory there is."""
+
+import os
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmem.study.scanning.plan import ScanPlan
+
+SECONDS = 10.0  # of a chunk: what a killed worker loses, long beside what a chunk costs by itself
+TRIAL = 1024  # points, spread over the design
+STRETCHES = 8  # of the design that the trial looks at
+SHARE = 0.1  # of the memory that is free, for the chunks that are worked on at a time
+LEAST, MOST = 512, 2**20
+ROUNDS = 4  # chunks per worker at the least, so that none waits long for another
+CHUNKS = 50_000  # files in a folder, at the most
+
+
+class Trial(NamedTuple):
+    """``seconds`` per point, ``ready`` seconds before the first one (compiling), ``failed`` share of points tried."""
+
+    points: int
+    seconds: float
+    ready: float
+    failed: float
+    memory: int
+
+    @property
+    def rate(self) -> float:
+        return 1 / max(self.seconds, 1e-12)
+
+
+def trial(plan: ScanPlan) -> Trial:
+    """Ask at some of the points, spread over the design."""
+    n = min(TRIAL, plan.points)
+    some = [np.linspace(0, plan.points - n // STRETCHES, STRETCHES).astype(np.int64)] if n >= STRETCHES else []
+    parts = [plan.design.values(int(s), int(s) + n // STRETCHES) for s in (some[0] if some else [0])]
+    if not some:
+        parts = [plan.design.values(0, n)]
+    given = plan.parameters({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+    code = plan.outside(given)
+    known = plan.question.known
+    sound = {p: np.where(code == 0, x, float(np.asarray(known[p].value))) for p, x in given.items()}
+    index = np.arange(len(code))
+    began = time.perf_counter()
+    plan.outputs  # noqa: B018 - asks at one point, which compiles
+    _ask(plan, sound, index)
+    ready = time.perf_counter() - began
+    began = time.perf_counter()
+    status = _ask(plan, sound, index)
+    spent = time.perf_counter() - began
+    failed = float(np.mean((status != 0) | (code != 0)))
+    return Trial(len(code), spent / len(code), max(ready - spent, 0.0), failed, free_memory())
+
+
+def _ask(plan: ScanPlan, values: dict[str, np.ndarray], index: np.ndarray) -> np.ndarray:
+    try:
+        return plan.question.ask(values, index)["status"]
+    except (ValueError, ArithmeticError):  # some point of these; which one, the scan itself finds out
+        return np.full(len(index), -1)
+
+
+def chunk_size(plan: ScanPlan, tried: Trial, workers: int) -> int:
+    """Points of a chunk: ten seconds of work, within a tenth of the free memory, several for each worker."""
+    by_time = SECONDS / max(tried.seconds, 1e-9)
+    by_memory = SHARE * tried.memory / (max(workers, 1) * bytes_per_point(plan))
+    fair = plan.points / (ROUNDS * max(workers, 1))
+    size = min(by_time, by_memory, max(fair, 8 * LEAST), plan.question.most, MOST)
+    size = max(size, plan.points / CHUNKS, LEAST)
+    return max(1, min(plan.points, 2 ** int(np.log2(size))))
+
+
+def bytes_per_point(plan: ScanPlan) -> int:
+    """What a point takes while its chunk is worked on."""
+    answered = sum(told.dtype.itemsize * (told.entries or 1) for told in plan.outputs.values())
+    return plan.question.working_bytes + 3 * answered + 4 * 8 * len(plan.names)
+
+
+def free_memory() -> int:
+    """Bytes that the device of this process has to spare."""
+    device = jax.devices()[0]
+    if device.platform != "cpu" and (told := device.memory_stats()):
+        return int(told["bytes_limit"] - told["bytes_in_use"])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return 4 * 2**30
