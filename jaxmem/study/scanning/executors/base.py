@@ -11,7 +11,14 @@ from jaxmem.study.scanning.answers import answers
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
 from jaxmem.study.scanning.shards import Folder, Summary
 
-HOPELESS = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.ENOENT, errno.EIO, errno.ESTALE)  # the next chunk fares no better
+HOPELESS = (
+    *NO_ROOM,
+    errno.EROFS,
+    errno.EACCES,
+    errno.ENOENT,
+    errno.EIO,
+    errno.ESTALE,
+)  # the next chunk fares no better
 
 
 class Done(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 from jaxmem.study.scanning.executors.base import Died, Executor, Outcome
 from jaxmem.study.scanning.executors.slots import Slot, slots
-from jaxmem.study.scanning.executors.worker import READY, Load, Refused, Setup, receive, send
+from jaxmem.study.scanning.executors.worker import DEAF, READY, Load, Refused, Setup, receive, send
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
 
 HOME = Path(__file__).resolve().parents[4]  # the directory that jaxmem is imported from
@@ -45,7 +45,7 @@ class Pool(Executor):
 
     def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
         """Raises RuntimeError where workers cannot start, or cannot read the plan, with what they said."""
-        load, left = Load(_pickled(plan, output)), iter(chunks)
+        load, left = Load(pickled(plan, output)), iter(chunks)
         ahead: deque[Chunk] = deque()  # one for each worker that is being started
         mine: set[_Process] = set()
         unready = 0  # workers in a row that ended before they were ready
@@ -66,8 +66,7 @@ class Pool(Executor):
                     for process in self._heard(pipes, mine):
                         answer, chunk = process.hear(), process.chunk
                         if isinstance(answer, Refused):
-                            text = f"a worker cannot read the scan: {answer.why}\n{_ADVICE}"
-                            raise RuntimeError(text)
+                            raise RuntimeError(f"a worker cannot read the scan: {answer.why}\n{ADVICE}")
                         process.chunk = None
                         if answer is None:
                             mine.discard(process)
@@ -125,17 +124,18 @@ class Pool(Executor):
         return found or [p for p in mine if not p.running()]
 
 
-_ADVICE = (
+ADVICE = (
     "What a question calls must be importable in another process: define it in a module beside the script, "
     "not in the script itself or in a notebook."
 )
 
 
-def _pickled(plan: ScanPlan, output: Path) -> bytes:
+def pickled(plan: ScanPlan, output: Path) -> bytes:
+    """Both, for another process; raises RuntimeError where that cannot be."""
     try:
         return pickle.dumps((plan, Path(os.path.abspath(output))))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise RuntimeError(f"the scan cannot be given to another process: {error}\n{_ADVICE}") from error
+        raise RuntimeError(f"the scan cannot be given to another process: {error}\n{ADVICE}") from error
 
 
 class _Process:
@@ -146,8 +146,7 @@ class _Process:
         path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | slot.environment | {"PYTHONPATH": os.pathsep.join(path)}
         command = [sys.executable, "-P", "-m", "jaxmem.study.scanning.executors.worker"]
-        # Ctrl-C reaches the whole group of processes; a worker starts deaf to it, and stays so.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF)  # from its first moment on; see there
         try:
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, bufsize=0)
@@ -188,7 +187,11 @@ class _Process:
         self.process.kill()  # nothing where it has ended: poll() knows
         self.process.wait()
         self.listener.join(0.5)
-        for pipe in (self.process.stdin, self.process.stdout, *(() if self.listener.is_alive() else (self.process.stderr,))):
+        for pipe in (
+            self.process.stdin,
+            self.process.stdout,
+            *(() if self.listener.is_alive() else (self.process.stderr,)),
+        ):
             if pipe is not None:
                 pipe.close()
 
@@ -197,7 +200,7 @@ class _Process:
         code = self.process.returncode
         how = f"ended with status {code}"
         if code is not None and code < 0:
-            how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
+            how = f"was killed by signal {-code} ({signal.strsignal(-code)})"
             if -code == signal.SIGKILL:
                 how += ", as the system does with what takes too much memory"
         said = self.said.decode(errors="replace").strip()

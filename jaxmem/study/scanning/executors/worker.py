@@ -21,6 +21,8 @@ from jaxmem.study.scanning.executors.slots import Slot
 
 LENGTH = struct.Struct("<Q")
 READY = "ready"
+# Ctrl-C and a batch system reach all processes of a job; the coordinator decides, and workers follow it.
+DEAF = {signal.SIGINT, signal.SIGTERM}
 
 
 class Setup(NamedTuple):
@@ -66,8 +68,9 @@ def _read(descriptor: int, size: int) -> bytearray:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's; it was blocked until here
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    for each in DEAF:  # blocked until here
+        signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DEAF)
     faulthandler.enable()
     incoming, outgoing = os.dup(0), os.dup(1)  # not inherited by what the question may start
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
