@@ -13,10 +13,13 @@ __version__ = "0.1.0"
 
 # Every public name and where it comes from. Type checkers read the imports below; a test holds the two equal.
 _MODULES = {
+    "designs": "jaxmem.study.scanning.designs",
     "electrochemistry": "jaxmem.electrochemistry",
+    "executors": "jaxmem.study.scanning.executors",
     "experiment": "jaxmem.study.experiment",
     "measures": "jaxmem.engine.measures",
     "presets": "jaxmem.membrane.presets",
+    "questions": "jaxmem.study.scanning.questions",
     "testing": "jaxmem.testing",
     "units": "jaxmem.units",
 }
@@ -132,6 +135,13 @@ _HOME = {
     "readings": "jaxmem.analysis.readings",
     "resting_state": "jaxmem.analysis.resting",
     "spectrum": "jaxmem.analysis.spectrum",
+    # scans
+    "Axis": "jaxmem.study.scanning.axis",
+    "Scan": "jaxmem.study.scanning.result",
+    "ScanError": "jaxmem.study.scanning.shards",
+    "ScanPlan": "jaxmem.study.scanning.plan",
+    "read_scan": "jaxmem.study.scanning.result",
+    "scan": "jaxmem.study.scanning.scan",
     # files
     "Experiment": "jaxmem.study.experiment",
     "ExperimentError": "jaxmem.study.problems",
@@ -261,6 +271,15 @@ if TYPE_CHECKING:
     from jaxmem.study.findings import Findings as Findings
     from jaxmem.study.findings import FindingsError as FindingsError
     from jaxmem.study.problems import ExperimentError as ExperimentError
+    from jaxmem.study.scanning import designs as designs
+    from jaxmem.study.scanning import executors as executors
+    from jaxmem.study.scanning import questions as questions
+    from jaxmem.study.scanning.axis import Axis as Axis
+    from jaxmem.study.scanning.plan import ScanPlan as ScanPlan
+    from jaxmem.study.scanning.result import Scan as Scan
+    from jaxmem.study.scanning.result import read_scan as read_scan
+    from jaxmem.study.scanning.scan import scan as scan
+    from jaxmem.study.scanning.shards import ScanError as ScanError
     from jaxmem.study.store import load as load
     from jaxmem.study.variables import save_variables as save_variables
     from jaxmem.units import UnitError as UnitError

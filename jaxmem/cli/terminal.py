@@ -19,10 +19,13 @@ def console() -> Any:
 
 
 class Progress:
-    """``phase(text)`` says what begins; ``run(done, total)`` is called with cell-steps while it lasts."""
+    """``phase(text)`` says what begins; ``run(done, total)`` is called with cell-steps while it lasts.
+
+    ``rate(done, total, "points")`` is the same of what goes on from where it was left, and tells how many per second.
+    """
 
     def __init__(self) -> None:
-        self.fraction = 0.0
+        self.fraction = self._first = 0.0
         self._terminal = sys.stderr.isatty()
         self._began = self._said = time.monotonic()
         self._bar: Any = None
@@ -53,6 +56,7 @@ class Progress:
 
     def phase(self, text: str) -> None:
         self._began = self._said = time.monotonic()
+        self._first = 0.0
         if self._bar is None:
             click.echo(text, err=True)
             return
@@ -60,9 +64,21 @@ class Progress:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(text, total=None, left="")
 
+    def rate(self, done: int, total: int, what: str) -> None:
+        from jaxmem.report import many
+
+        now = time.monotonic()
+        if self._first == 0.0:
+            self._began, self._first = now, max(done / total, 1e-12)
+        per_second = (done / total - self._first) * total / max(now - self._began, 1e-9)
+        self._told(done, total, f"{many(per_second)} {what}/s" if done / total > self._first else "compiling")
+
     def run(self, done: int, total: int) -> None:
+        self._told(done, total, "" if done else "compiling")
+
+    def _told(self, done: int, total: int, told: str) -> None:
         before, self.fraction = self.fraction, done / total
-        left = self._left() if done else "compiling"
+        left = ", ".join(filter(None, (told, self._left())))
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, left=f"{self.fraction:4.0%}  {left}")
         elif self.fraction != before and time.monotonic() - self._said > LINE_EVERY:
@@ -71,9 +87,10 @@ class Progress:
 
     def _left(self) -> str:
         spent = time.monotonic() - self._began
-        if self.fraction < 0.01 or spent < 0.5:
+        gone = self.fraction - self._first
+        if gone < 0.01 or spent < 0.5 or self.fraction >= 1:
             return ""
-        return f"{duration(spent * (1 / self.fraction - 1))} left"
+        return f"{duration(spent * (1 - self.fraction) / gone)} left"
 
 
 def duration(seconds: float) -> str:

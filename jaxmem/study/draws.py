@@ -14,10 +14,17 @@ from scipy.special import ndtr, ndtri
 ROUNDING = 1e-10  # of the largest eigenvalue: below that a negative one is taken for 0
 
 
-def uniform(seed: int, key: str, cells: int) -> np.ndarray:
-    """(cells,) independent numbers between 0 and 1, neither included; the first n are the same for any number of cells."""
-    generator = np.random.Philox(key=np.array([seed, zlib.crc32(key.encode())], np.uint64))
-    return ((generator.random_raw(cells) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+def raw(seed: int, key: str, start: int, stop: int) -> np.ndarray:
+    """(stop - start,) random uint64, the ``start``-th and those after it; none before it needs to be made."""
+    key_words = np.array([seed, zlib.crc32(key.encode())], np.uint64)
+    generator = np.random.Philox(key=key_words, counter=start // 4)  # four numbers for each count
+    return generator.random_raw(stop - start + start % 4)[start % 4 :]
+
+
+def uniform(seed: int, key: str, cells: int, start: int = 0) -> np.ndarray:
+    """(cells - start,) independent numbers between 0 and 1, neither included; the first n are the same for any number
+    of cells."""
+    return ((raw(seed, key, start, cells) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
 def standard_normal(seed: int, path: str, cells: int) -> np.ndarray:

@@ -122,7 +122,7 @@ class _Notes:
             "identity": plan.identity,
             "points": plan.points,
             "title": plan.title,
-            "axes": _axes(plan),
+            "axes": axes_told(plan),
             "outputs": {
                 name: {"unit": x.unit, "description": x.description, "dtype": x.dtype.str, "entries": x.entries}
                 | {"codes": x.codes}
@@ -150,21 +150,30 @@ class _Notes:
         return texts, {"/": root, "provenance": {k: attribute(v) for k, v in came_from.items()}}
 
 
-def _axes(plan: ScanPlan) -> dict[str, dict[str, Any]]:
+def axes_told(plan: ScanPlan) -> dict[str, dict[str, Any]]:
     known, found = plan.question.known, {}
     for path, axis in plan.design.axes.items():
+        name = plan.names[path]
         unit = "1" if axis.times is not None else known[path].unit
         said = known[path].description if axis.times is None else f"{path} over {axis.times}"
         if axis.times == path:
             said = f"{path} over that of the typical cell"
-        found[plan.names[path]] = {"path": path, "unit": unit, "description": said, **axis.told}
+        levels = None if axis.levels is None else axis.level(np.arange(axis.levels)).tolist()
+        low, high = axis.low, axis.high
+        if low is None:
+            there = levels or plan.design.values(0, plan.points)[name]  # a list is as long as somebody wrote it
+            low, high = float(np.nanmin(there)), float(np.nanmax(there))
+        found[name] = {
+            "path": path, "unit": unit, "description": said, "scale": axis.scale or "linear", "low": low, "high": high,
+            "levels": levels, "times": axis.times,
+        }  # fmt: skip
     return found
 
 
 def _outlines(plan: ScanPlan) -> dict[str, Outline]:
     n = plan.points
     found = {POINT: Outline((n,), np.dtype(np.int64), (POINT,), "1", "index of the point")}
-    for name, axis in _axes(plan).items():
+    for name, axis in axes_told(plan).items():
         found[name] = Outline((n,), np.dtype(np.float64), (POINT,), axis["unit"], axis["description"])
     for name, told in plan.outputs.items():
         shape = (n,) if told.entries is None else (told.entries, n)

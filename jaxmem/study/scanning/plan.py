@@ -33,7 +33,8 @@ class ScanPlan:
     """``question`` at every point of ``design``, ``chunk`` points at a time.
 
     ``title``: the question in words; ``text``: the experiment file that asks it; ``regions``: conditions by name;
-    ``about``: what else the provenance shall say. It is pickled to workers.
+    ``about``: what else the provenance shall say; ``source``: the file, and what was overridden as it was written. It is
+    pickled to workers.
     """
 
     question: Question
@@ -43,6 +44,7 @@ class ScanPlan:
     text: str | None = None
     regions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    source: tuple[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         known = list(self.question.known)
@@ -89,7 +91,7 @@ class ScanPlan:
     @functools.cached_property
     def identity(self) -> str:
         """A digest of what decides the numbers; chunks, executors and words are not in it."""
-        asked = json.dumps([self.question.identity, self.design.told, self.design.identity], sort_keys=True)
+        asked = json.dumps([self.question.identity, self.design.told], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()
 
     def chunks(self) -> Iterator[Chunk]:
@@ -103,27 +105,15 @@ class ScanPlan:
 
     # ------------------------------------------------------------------ values of parameters
     def parameters(self, coordinates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Numbers by path from coordinates by the axes' names: a factor times what it is a factor of."""
-        known, axes = self.question.known, self.design.axes
-        found: dict[str, np.ndarray] = {}
-
-        def of(path: str, typical: bool = False) -> Any:
-            if path in found and not typical:
-                return found[path]
-            if path not in axes or typical:
-                return float(np.asarray(known[path].value))
-            axis, x = axes[path], coordinates[self.names[path]]
-            found[path] = x if axis.times is None else x * of(axis.times, axis.times == path)
-            return found[path]
-
-        for path in axes:
-            of(path)
-        return found
+        """Numbers by path from coordinates by the axes' names."""
+        axes = {path: (self.names[path], axis.times) for path, axis in self.design.axes.items()}
+        return parameters(axes, self.question, coordinates)
 
     def outside(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """(n,) the code of the first axis whose value the parameter cannot take, 0 where all can."""
-        declarations, code = self.question.declarations, None
-        for i, path in reversed(list(enumerate(values))):
+        declarations = self.question.declarations
+        code = np.zeros(np.shape(next(iter(values.values()))), np.int32)
+        for i, path in reversed(list(enumerate(self.design.axes))):
             x, d = values[path], declarations[path]
             bad = ~np.isfinite(x)
             if d.positive:
@@ -132,10 +122,30 @@ class ScanPlan:
                 bad |= x < d.minimum
             if d.maximum is not None:
                 bad |= x > d.maximum
-            code = np.zeros(x.shape, np.int32) if code is None else code
-            code[bad] = INVALID + list(self.design.axes).index(path) if bad.any() else 0
-        assert code is not None
+            code[bad] = INVALID + i
         return code
+
+
+def parameters(
+    axes: Mapping[str, tuple[str, str | None]], question: Question, coordinates: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Numbers by path from coordinates: ``axes`` has name and factor of each path; a factor multiplies what it is of."""
+    known = question.known
+    found: dict[str, np.ndarray] = {}
+
+    def of(path: str, typical: bool = False) -> Any:
+        if path in found and not typical:
+            return found[path]
+        if path not in axes or typical:
+            return float(np.asarray(known[path].value))
+        name, times = axes[path]
+        x = np.asarray(coordinates[name], float)
+        found[path] = x if times is None else x * of(times, times == path)
+        return found[path]
+
+    for path in axes:
+        of(path)
+    return found
 
 
 def _allowed(d: Declaration) -> str:

@@ -58,6 +58,11 @@ class Question(eqx.Module):
         """What can become of a point: (NAME, reason) by code below 90; 0 is good."""
 
     @property
+    def whole_cell(self) -> dict[str, Any]:
+        """``area`` (um^2) and ``capacitance`` (uF/cm^2) of the typical cell, for numbers given per cell or per farad."""
+        return {}
+
+    @property
     def most(self) -> int:
         """Points of one chunk beyond which nothing is gained."""
         return 65_536

@@ -1,6 +1,7 @@
 """A question: where does the cell rest, what does it cost, and how does it answer?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ class Rests(Question):
 
     def __check_init__(self) -> None:
         if self.membrane.cells is not None:
-            raise ValueError("a scan wants the typical cell, without a cell axis; what differs is an axis of the design")
+            raise ValueError(
+                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
+            )
         if self.precision not in ("float32", "float64"):
             raise ValueError(f"precision is 'float32' or 'float64', not {self.precision!r}")
 
@@ -44,6 +47,10 @@ class Rests(Question):
     @property
     def fates(self) -> dict[int, tuple[str, str]]:
         return {int(s): (s.name, s.reason) for s in Status}
+
+    @property
+    def whole_cell(self) -> dict[str, Any]:
+        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
 
     @property
     def working_bytes(self) -> int:

@@ -95,7 +95,9 @@ class Scan:
     def grid(self, name: str) -> np.ndarray:
         """An output over the levels of a full grid, an axis each in the order of ``axes``; ValueError for other designs."""
         if self.design["kind"] != "grid":
-            raise ValueError(f"the design is a {self.design['kind']}, no full grid; scan[{name!r}] has its points in a row")
+            raise ValueError(
+                f"the design is a {self.design['kind']}, no full grid; scan[{name!r}] has its points in a row"
+            )
         x = self[name]
         return x.reshape((*x.shape[:-1], *self.design["shape"]))
 

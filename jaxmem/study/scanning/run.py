@@ -13,7 +13,7 @@ from jaxmem.study.scanning.executors.base import Died, Done, Executor, Failed, O
 from jaxmem.study.scanning.executors.in_process import InProcess
 from jaxmem.study.scanning.lock import BusyError, locked
 from jaxmem.study.scanning.merge import finish, merge
-from jaxmem.study.scanning.plan import Chunk, ScanPlan
+from jaxmem.study.scanning.plan import ScanPlan
 from jaxmem.study.scanning.result import Scan, read_scan
 from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary
 from jaxmem.study.scanning.sizing import chunk_size, trial
@@ -79,7 +79,7 @@ def run(
         if part is not None:
             held.enter_context(locked(folder.place / "lock", str(output), shared=True))
         held.enter_context(locked(folder.place / name, str(output) if part is None else f"part {part[0]} of {output}"))
-        plan, header = _headed(plan, folder, (executor.workers if executor else 1) * (part[1] if part else 1), say)
+        plan = _headed(plan, folder, (executor.workers if executor else 1) * (part[1] if part else 1), say)
         if part is None:
             folder.tidy()
         if retry_failed and (again := folder.forget_failures()):
@@ -136,7 +136,7 @@ def _finished(plan: ScanPlan, folder: Folder) -> Scan | None:
     return found
 
 
-def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], None]) -> tuple[ScanPlan, Header]:
+def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], None]) -> ScanPlan:
     """The plan with the chunks that the scan was begun with; what it was begun with is never changed."""
     if folder.exists():
         header = folder.header()
@@ -144,13 +144,13 @@ def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], N
             raise ScanError("\n".join([_CHANGED.format(folder.place), *difference(header, plan)]))
         if plan.chunk and plan.chunk != header.chunk:
             say(f"this scan was begun with chunks of {header.chunk:,} points and goes on with them")
-        return dataclasses.replace(plan, chunk=header.chunk), header
+        return dataclasses.replace(plan, chunk=header.chunk)
     if not plan.chunk:
         plan = dataclasses.replace(plan, chunk=chunk_size(plan, trial(plan), workers))
     with contextlib.suppress(FileExistsError):  # another part was quicker
         folder.write_header(plan)
     header = folder.header()
-    return dataclasses.replace(plan, chunk=header.chunk), header
+    return dataclasses.replace(plan, chunk=header.chunk)
 
 
 _CHANGED = "the experiment is not the one that {} was begun with; undo the change, choose another output, or --fresh:"
@@ -195,7 +195,9 @@ def _compute(
     for out in _watched(executor.map(plan, todo, folder.output), standing, folder, progress):
         if isinstance(out, Died):
             died.append(out)
-            say(f"a worker died with the points {out.chunk.start:,} to {out.chunk.stop - 1:,} ({out.why}); they are tried again")
+            say(
+                f"a worker died with the points {out.chunk.start:,} to {out.chunk.stop - 1:,} ({out.why}); they are tried again"
+            )
         elif isinstance(out, Failed):
             _note_failure(out, folder, standing, say)
     for lost in died:

@@ -1,5 +1,6 @@
 """``jm.scan``: a question at every point of a design, from Python."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -67,12 +68,12 @@ def planned(
     if isinstance(source, Question):
         if design is None:
             raise ValueError("a question wants a design: jm.designs.Grid({path: jm.Axis(low, high, points=n)}), ...")
-        resolved = design.resolved(source.known)
+        resolved = design.resolved(source.known, **source.whole_cell)
         return ScanPlan(source, resolved, chunk or 0, question, None, dict(regions or {}))
     if design is not None or question or regions:
-        raise ValueError("design, question and regions of an experiment file are in the file; use overrides to change them")
-    import dataclasses
-
+        raise ValueError(
+            "design, question and regions of an experiment file are in the file; use overrides to change them"
+        )
     from jaxmem.study.scanning.file import load_scan
 
     plan = source if isinstance(source, ScanPlan) else load_scan(source, overrides)

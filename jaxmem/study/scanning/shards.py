@@ -98,6 +98,7 @@ class Folder:
             "title": plan.title,
             "text": plan.text,
             "design": plan.design.told,
+            "source": None if plan.source is None else [os.path.abspath(plan.source[0]), list(plan.source[1])],
             "parameters": {path: p.value for path, p in plan.question.known.items()},
             "statuses": {code: list(words) for code, words in plan.statuses.items()},
         }
@@ -126,7 +127,9 @@ class Folder:
     def write_shard(self, plan: ScanPlan, chunk: Chunk, found: Answers) -> Summary:
         """Make the chunk done. One that somebody else has made meanwhile stays as it is."""
         codes, counts = np.unique(found.values[STATUS], return_counts=True)
-        summary = Summary(chunk.start, chunk.stop, found.seconds, dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+        summary = Summary(
+            chunk.start, chunk.stop, found.seconds, dict(zip(codes.tolist(), counts.tolist(), strict=True))
+        )
         index = {
             "kind": KIND, "identity": plan.identity, "start": chunk.start, "stop": chunk.stop,
             "seconds": found.seconds, "counts": summary.counts, "errors": found.errors,
@@ -134,7 +137,9 @@ class Folder:
         coordinates = {POINT: Variable(np.arange(chunk.start, chunk.stop), (POINT,), "1", "index of the point")}
         variables = {}
         for name, told in plan.outputs.items():
-            coordinates |= {d: Variable(np.arange(told.entries), (d,), "1", "entry") for d in dims(name, told)[:-1]}
+            if told.entries is not None:
+                d = dims(name, told)[0]
+                coordinates[d] = Variable(np.arange(told.entries), (d,), "1", "entry")
             variables[name] = Variable(found.values[name], dims(name, told), told.unit, told.description)
         texts = {"structure/index": json.dumps(index)}
         content = image(coordinates, variables, texts, {"/": {"title": "Part of a scan by jaxmem"}})

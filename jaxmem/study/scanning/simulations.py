@@ -1,6 +1,7 @@
 """A question: what does the cell do when it is simulated?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -41,11 +42,13 @@ class Simulations(Question):
     changes: tuple[Change, ...] = ()
     initial: str = "given"
     precision: str = "float32"
-    integrator: Integrator = Staggered()  # noqa: RUF009
+    integrator: Integrator = Staggered()
 
     def __check_init__(self) -> None:
         if self.membrane.cells is not None:
-            raise ValueError("a scan wants the typical cell, without a cell axis; what differs is an axis of the design")
+            raise ValueError(
+                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
+            )
         if self.initial not in ("given", "steady"):
             raise ValueError(f"initial is 'given' or 'steady', not {self.initial!r}")
         if not self.measures:
@@ -73,6 +76,10 @@ class Simulations(Question):
         return {int(s): (s.name, s.reason) for s in Status}
 
     @property
+    def whole_cell(self) -> dict[str, Any]:
+        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
+
+    @property
     def working_bytes(self) -> int:
         numbers = len(jax.tree.leaves(self.membrane.initial_state())) + len(self.measures)
         return 4 * numbers * (4 if self.precision == "float32" else 8)  # before, after, on their way in and out
@@ -82,12 +89,12 @@ class Simulations(Question):
         found = {name: m.values.astype(self.precision) for name, m in done.measured.items()}
         found["failed_at"] = done.failed_at.astype(self.precision)
         found[STATUS] = np.asarray(done.status, np.int32)
-        told = {name: (m.unit, m.description, None) for name, m in done.measured.items()}
+        told: dict[str, Any] = {name: (m.unit, m.description, None) for name, m in done.measured.items()}
         told["failed_at"] = ("ms", "when the cell was found to have failed", None)
         told[STATUS] = ("1", "what became of the cell", {int(s): s.name.lower() for s in Status})
         return found, told
 
-    def simulated(self, values: Mapping[str, np.ndarray], index: np.ndarray, **how: object) -> Simulation:
+    def simulated(self, values: Mapping[str, np.ndarray], index: np.ndarray, **how: Any) -> Simulation:
         """The simulation of these points, cells in their order; ``how``: more arguments of :func:`jaxmem.simulate`."""
         own, driven, changed = apart(values, "stimulus", "changes")
         cells = at_points(self.membrane, own, len(index))

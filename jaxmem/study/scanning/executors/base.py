@@ -57,6 +57,7 @@ class Executor(abc.ABC):
     def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
         """Outcomes of ``chunks``, whose shards go beside ``output``."""
 
+    @abc.abstractmethod
     def close(self) -> None:
         """End all workers."""
 

@@ -56,6 +56,9 @@ class InProcess(Executor):
                 for future in (*computing, *writing):
                     future.cancel()
 
+    def close(self) -> None:
+        """There is nobody to end."""
+
 
 def _answers(plan: ScanPlan, chunk: Chunk, device: Any) -> Answers:
     if device is None:
