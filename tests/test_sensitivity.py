@@ -40,7 +40,7 @@ def paired(function: Any, unit: np.ndarray, axes: int, bounds: dict[str, float])
     x = points.reshape(-1, axes).T
     names = "xyzuvw"[:axes]
     values = {n: x[j] for j, n in enumerate(names)} | {"f": function(*x)}
-    design = {"kind": "saltelli", "base": base}
+    design = {"kind": "sensitivity", "base": base}
     return listed({n: ListedAxis(**bounds) for n in names}, values, design=design)
 
 
@@ -157,7 +157,7 @@ def test_a_whole_grid_is_exact() -> None:
     np.testing.assert_allclose(holed.first, found.first, atol=0.1)
 
 
-@pytest.mark.parametrize("kind", ["saltelli", "random", "grid"])
+@pytest.mark.parametrize("kind", ["sensitivity", "random", "grid"])
 def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
     x = np.repeat(np.arange(40.0), 3)
     fine = {"x": x, "f": np.full(120, -70.0, np.float32), "g": np.full(120, np.nan)}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmem import units
 from jaxmem.study.files import StoreError
 from jaxmem.study.hdf5 import Reader, opened
 from jaxmem.study.tree import plain
@@ -53,41 +54,42 @@ def read_cells(path: Any) -> Cells:
     """
     with opened(path) as file:
         index = json.loads(file.text("structure/index") or "")
-        kind = index.get("kind", "a simulation")
-        told = dict(index["variables"])
+        kind, told = index.get("kind", "a simulation"), index["variables"]
         if kind == "fits":
             return _fits(path, index)
-        row = CELL if any(CELL in v["dims"] for v in told.values()) else _longest_shared(told)
-        if row is None and kind == "a simulation" and "status" in told:
-            row = None  # one cell without a cell axis: one row
+        row = CELL if any(CELL in v["dims"] for v in told.values()) else _most_shared(told)
+        if kind == "a simulation" and index["cells"] is None:
+            row = None  # a membrane without a cell axis: its single numbers are one row
         elif row is None:
             raise StoreError(f"{path} holds {kind} without a dimension to give rows; xarray.open_dataset opens it")
-        values, outputs = {}, {}
+        values, outputs = _varied(file, index["varied"]) if kind == "a simulation" and row else ({}, {})
         for name, v in told.items():
-            dims = v["dims"]
-            if dims == [name] or (dims[-1:] != [row] if row else dims not in ([], ["entry"])):
-                continue
-            if any(d.startswith("time") for d in dims) and row == CELL or len(dims) > 2:
+            if not _per_row(name, v["dims"], row):
                 continue
             x = np.asarray(file.array(name))
-            x = x if row else x[..., None]
+            x = x[..., None] if row is None else x
             values[name] = x
             outputs[name] = Kept(v["unit"], v["description"], x.dtype, len(x) if x.ndim == 2 else None)
-        names = index.get("labelled", {})
-        outputs |= {
-            k["variable"]: outputs[k["variable"]]._replace(codes=dict(enumerate(k["names"])))
-            for k in names.values()
-            if k["variable"] in outputs
-        }
-        if kind == "a simulation" and row is not None:
-            values, outputs = _varied(file, index["varied"], values, outputs)
-        reasons = {int(code): reason for code, reason in index.get("reasons", {}).items()}
-        if kind in ("a simulation", "resting states"):
+        for known in index.get("labelled", {}).values():
+            name = known["variable"]
+            outputs[name] = outputs[name]._replace(codes=dict(enumerate(known["names"])))
+        if "reasons" in index:
             outputs = _words(outputs)
-        return Cells(
-            row or CELL, len(next(iter(values.values()))[..., :].T) if values else 0, outputs, values,
-            _statuses(outputs, reasons), index["provenance"].get("question") or "",
-        )  # fmt: skip
+        rows = next(iter(values.values())).shape[-1] if values else 0
+        reasons = {int(code): reason for code, reason in index.get("reasons", {}).items()}
+        question = index["provenance"].get("question") or ""
+        return Cells(row or CELL, rows, outputs, values, _statuses(outputs, reasons), question)
+
+
+def _per_row(name: str, dims: Sequence[str], row: str | None) -> bool:
+    """Whether a variable has one number per row, or a few: not a trace, nor the rows' own coordinate."""
+    if row is None:
+        return not dims or (len(dims) == 1 and dims[0].startswith("entry"))
+    return (
+        dims[-1] == row and len(dims) <= 2 and list(dims) != [name] and not dims[0].startswith("time")
+        if dims
+        else False
+    )
 
 
 def _words(outputs: dict[str, Kept]) -> dict[str, Kept]:
@@ -105,21 +107,18 @@ def _statuses(outputs: dict[str, Kept], reasons: dict[int, str]) -> dict[int, tu
     return {code: (word.upper(), reasons.get(code, word)) for code, word in (codes or {}).items()}
 
 
-def _varied(
-    file: Reader, paths: Sequence[str], values: dict[str, np.ndarray], outputs: dict[str, Kept]
-) -> tuple[dict[str, np.ndarray], dict[str, Kept]]:
-    """With the parameters that differ between cells before what came of them."""
-    found, told = {}, {}
+def _varied(file: Reader, paths: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, Kept]]:
+    """The parameters that differ between cells."""
+    written = {units.cf(unit): unit for unit in units.UNITS.values()}
+    values: dict[str, np.ndarray] = {}
+    outputs: dict[str, Kept] = {}
     for path in paths:
         name = f"parameters/{plain(path)}"
-        if name not in file.file or path in values:
-            continue
-        x = np.asarray(file.array(name))
-        if x.ndim == 1:
-            attributes = file.file[name].attrs
-            text = lambda key: str(attributes.get(key, ""))
-            found[path], told[path] = x, Kept(text("units"), text("long_name"), x.dtype)
-    return found | values, told | outputs
+        if (unit := file.attribute(name, "units")) is not None and (x := np.asarray(file.array(name))).ndim == 1:
+            values[path] = x
+            told = file.attribute(name, "long_name") or ""
+            outputs[path] = Kept(written.get(unit, unit), told, x.dtype)
+    return values, outputs
 
 
 def _fits(path: Any, index: dict[str, Any]) -> Cells:
@@ -137,7 +136,7 @@ def _fits(path: Any, index: dict[str, Any]) -> Cells:
     return Cells(CELL, len(names), outputs, values, fits.statuses, question)
 
 
-def _longest_shared(told: Mapping[str, Any]) -> str | None:
+def _most_shared(told: Mapping[str, Any]) -> str | None:
     """The dimension that most variables are a row over."""
     counts: dict[str, int] = {}
     for name, v in told.items():

@@ -11,7 +11,7 @@ from jaxmem.study.scanning.bootstrap import BLOCKS, interval
 from jaxmem.study.scanning.given_data import FEWEST, Found, flat, nothing
 from jaxmem.study.scanning.points import PIECE, STATUS, Points, numbers
 
-KIND = "saltelli"
+KIND = "sensitivity"
 METHOD = "Saltelli et al. 2010"
 
 
