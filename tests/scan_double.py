@@ -90,11 +90,12 @@ PROVENANCE = {
 RATIO = Axis("na_leak.g", "1", "sodium leak as a fraction of the potassium leak", "log", 0.01, 0.5, None, "k_leak.g")
 PUMP = Axis("pump.i_max", "uA/cm^2", "largest pump current", "log", 0.2, 20.0)
 BATH = Axis("k.outside", "mM", "concentration outside", "linear", 2.0, 20.0)
+KINDS = {0: "stable", 1: "oscillatory", 2: "unstable"}
 OUTPUTS = {
     "v": Output("mV", "resting potential"),
     "na.inside": Output("mM", "concentration inside"),
     "atp_per_second": Output("1/s", "ATP molecules per second and cell"),
-    "stability": Output("1", "how the rest answers a push", np.dtype(np.int32), None, {0: "stable", 1: "oscillatory", 2: "unstable"}),
+    "stability": Output("1", "how the rest answers a push", np.dtype(np.int32), None, KINDS),
     "iterations": Output("1", "steps of the search", np.dtype(np.int32)),
     "status": Output("1", "what became of the point", np.dtype(np.int32)),
 }  # fmt: skip

@@ -207,7 +207,9 @@ def draw_spread(ax: "Axes", found: Spread) -> None:
         edges = histogram_edges(values if values.size < 2**18 else values[:: values.size // 2**17])
         edges[[0, -1]] = min(edges[0], values[0]), max(edges[-1], values[-1])
     counts, _ = np.histogram(values, edges)
-    ax.stairs(counts * (found.count / max(values.size, 1)) if found.sampled else counts, edges, fill=True, color=style.BLUE)
+    ax.stairs(
+        counts * (found.count / max(values.size, 1)) if found.sampled else counts, edges, fill=True, color=style.BLUE
+    )
     ax.axvline(found.median, color=style.BLACK, linewidth=1.2)
     style.round_ticks(ax.yaxis, 5, whole=True)
     if found.logarithmic:
@@ -266,7 +268,9 @@ def draw_indices(ax: "Axes", found: Sensitivity, order: Sequence[str]) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 0.98), ncols=2, handlelength=1.0, borderaxespad=0.0)
 
 
-def draw_fates(ax: "Axes", statuses: Sequence[tuple[int, str, str, int]], looks: Mapping[int, Mapping[str, Any]]) -> None:
+def draw_fates(
+    ax: "Axes", statuses: Sequence[tuple[int, str, str, int]], looks: Mapping[int, Mapping[str, Any]]
+) -> None:
     """One bar of all points, cut by what became of them."""
     from matplotlib.patches import Patch
 
@@ -279,4 +283,6 @@ def draw_fates(ax: "Axes", statuses: Sequence[tuple[int, str, str, int]], looks:
     ax.set_xlim(0, 100)
     ax.set_ylim(-0.4, 0.4)
     ax.set_axis_off()
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, -0.1), ncols=3, borderaxespad=0.0, handleheight=1.1)
+    ax.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0.0, -0.1), ncols=3, borderaxespad=0.0, handleheight=1.1
+    )

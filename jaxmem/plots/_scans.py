@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmem.plots import _scan_panels as panels
-from jaxmem.plots import _style as style
 from jaxmem.plots._style import finish, image, new_figure, number, styled
 from jaxmem.study.scanning.digest import ALONG, Digest, Spread
 from jaxmem.study.scanning.maps import Map, Marginal

@@ -1,5 +1,6 @@
 """What came of a run: tables for a terminal (rich), and one page of a scan that a browser or a printer shows."""
 
+from jaxmem.report.scans import scan as scan
 from jaxmem.report.tables import STILL as STILL
 from jaxmem.report.tables import Row as Row
 from jaxmem.report.tables import fates as fates

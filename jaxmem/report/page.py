@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxmem import plots
 from jaxmem.report import page_tables as tables
-from jaxmem.report.page_words import along, amount, design_words, found_words, listed, of_all, region_words
+from jaxmem.report.page_words import SPACE, along, amount, design_words, found_words, listed, of_all, region_words
 from jaxmem.study.files import check_target
 from jaxmem.study.scanning.digest import ALONG, Digest
 
@@ -25,7 +25,13 @@ def page(scan: Any) -> str:
 
     text = importlib.resources.files("jaxmem.report").joinpath("scan.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
-    return template.render(_told(Digest(scan))) + "\n"
+    told = {name: x if name == "experiment" else _unbroken(x) for name, x in _told(Digest(scan)).items()}
+    return template.render(told) + "\n"
+
+
+def _unbroken(x: Any) -> Any:
+    """A percentage is not torn apart at the end of a line."""
+    return x.replace(" %", f"{SPACE}%") if isinstance(x, str) else x
 
 
 def write_page(scan: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -97,7 +103,7 @@ def _picture(panel: Any) -> dict[str, Any]:
         "width": round(96 * panel.width),
         "height": round(96 * panel.height),
         "alt": panel.alt,
-        "caption": panel.caption,
+        "caption": _unbroken(panel.caption),
     }
 
 

@@ -116,7 +116,9 @@ def indices(digest: Digest) -> Table:
                 ends = [np.nan if e is None else float(e[i]) for e in (s.total_low, s.total_high)]
                 total = with_ends(s.total[i], *ends)
             rows.append([name, axis, first, total])
-    return Table("Sobol indices", ("output", "axis", "first order", "total"), (False, False, True, True), rows)
+    columns = 3 if all(row[3] == NONE for row in rows) else 4
+    heads, numeric = ("output", "axis", "first order", "total"), (False, False, True, True)
+    return Table("Sobol indices", heads[:columns], numeric[:columns], [row[:columns] for row in rows])
 
 
 # ---------------------------------------------------------------------- single points and chunks
@@ -131,7 +133,12 @@ def slow_chunks(digest: Digest, most: int) -> Table | None:
         return None
     usual = float(np.nanmedian(seconds))
     rows = [
-        [f"{start:,} to {stop - 1:,}", f"{s:.3g}", f"{1e3 * s / (stop - start):.3g}", f"{s / usual:.2f}" if usual else NONE]
+        [
+            f"{start:,} to {stop - 1:,}",
+            f"{s:.3g}",
+            f"{1e3 * s / (stop - start):.3g}",
+            f"{s / usual:.2f}" if usual else NONE,
+        ]
         for start, stop, s in slowest
     ]
     heads = ("points", "seconds", "ms per point", "times the median")

@@ -64,13 +64,16 @@ def found_words(digest: Digest, regions: "list[tuple[str, Region]]") -> str:
     if not digest.failed:
         parts.append("All of them have an answer." if scan.points > 1 else "It has an answer.")
     else:
-        bad = [f"{n:,} {name.lower().replace('_', ' ')} ({reason})" for c, name, reason, n in digest.statuses if c != OK]
+        bad = [
+            f"{n:,} {name.lower().replace('_', ' ')} ({reason})" for c, name, reason, n in digest.statuses if c != OK
+        ]
         who = f"{good:,} of them ({of_all(good, scan.points)}) have an answer" if good else "None of them has an answer"
         parts.append(f"{who}{'; the others failed' if good else ''}: {'; '.join(bad)}.")
     parts += [_range(digest.spreads[name]) for name in digest.main]
     parts += _deciding(digest)
     parts += [
-        f"{name[:1].upper()}{name[1:]}: {points_of(r.count)} ({of_all(r.count, r.points)} of all)." for name, r in regions
+        f"{name[:1].upper()}{name[1:]}: {points_of(r.count)} ({of_all(r.count, r.points)} of all)."
+        for name, r in regions
     ]
     return " ".join(parts)
 
@@ -79,9 +82,9 @@ def _range(s: Spread) -> str:
     what = f"{s.name} ({s.description})" if s.description and s.description != s.name else s.name
     if not s.varies:
         return f"{what} is {amount(s.median, s.unit)} at all of them."
-    ends = f"from {number(s.lowest)} to {amount(s.highest, s.unit)}"
-    ninety = f"90{SPACE}% of the values between {number(s.low)} and {amount(s.high, s.unit)}"
-    return f"{what} goes {ends}, {ninety}, median {amount(s.median, s.unit)}."
+    ends = f"from {number(s.lowest, 3)} to {amount(s.highest, s.unit, 3)}"
+    ninety = f"90{SPACE}% of the values between {number(s.low, 3)} and {amount(s.high, s.unit, 3)}"
+    return f"{what} goes {ends}, {ninety}, median {amount(s.median, s.unit, 3)}."
 
 
 def _deciding(digest: Digest) -> list[str]:
