@@ -221,7 +221,10 @@ def test_another_experiment_is_refused_and_the_difference_shown(tmp_path):
         quietly(other, grid(), output=output)
     with pytest.raises(ScanError, match="design, shape"):
         quietly(asks(), grid(11, 8), output=output)
+    with pytest.raises(ValueError, match=r"the region .low.: .*there is no"):
+        quietly(asks(), grid(), output=output, regions={"low": "z < 3"})
     scan = quietly(asks(), grid(), output=output, regions={"low": "y < 3"}, question="What else?")  # words may change
+    assert scan.where("y < 3 and a >= 1").count == np.sum((scan["y"] < 3) & (scan["a"] >= 1))
     assert scan.regions == {"low": "y < 3"}
     with pytest.raises(ScanError, match="another scan; choose another output"):
         quietly(other, grid(), output=output)
