@@ -12,7 +12,6 @@ import jaxmem as jm
 from jaxmem.study import columns, csv_file
 from jaxmem.study.cells import read_cells
 from jaxmem.study.csv_file import write_csv
-from jaxmem.study.fits import fits_of, save_fit
 from jaxmem.study.rests import find_rests, save_rests
 from jaxmem.study.scanning.regions import region
 
@@ -161,7 +160,7 @@ def test_what_the_command_refuses(folder: pathlib.Path) -> None:
     assert "c.csv: 5 points" in call("export", "c.h5", "--overwrite")
 
 
-def test_simulations_rests_and_fits_have_a_row_per_cell(folder: pathlib.Path) -> None:
+def test_simulations_and_rests_have_a_row_per_cell(folder: pathlib.Path) -> None:
     cells = LEAKS.with_parameters({"k_leak.g": np.array([0.02, 0.05, 0.1])})
     run = jm.simulate(cells, 5.0, measures=["mean_v"], record=jm.Record("v", 1.0))
     run.save("run.h5")
@@ -180,16 +179,6 @@ def test_simulations_rests_and_fits_have_a_row_per_cell(folder: pathlib.Path) ->
     inside = rests["v"] < -50
     np.testing.assert_array_equal(table("rest.csv")["v"], rests["v"][inside])
     assert 0 < inside.sum() < 3 and table("rest.csv")["cell"].tolist() == np.flatnonzero(inside).tolist()
-
-    fit = jm.fit(
-        LEAKS, free={"k_leak.g": (1e-5, 10.0)}, targets={"resting_potential": jm.Target(np.array([-70.0, -60.0]), 1.0)},
-        starts=2, seed=3,
-    )  # fmt: skip
-    save_fit(fit, "fit.h5", found=fits_of(fit, names=("a", "b")))
-    call("export", "fit.h5")
-    found = table("fit.csv")
-    assert found["name"].tolist() == ["a", "b"] and len(found) == 2
-    np.testing.assert_allclose(found["rest_v"], [-70, -60], atol=1e-6)
 
 
 def test_variables_of_any_kind_have_rows_too(folder: pathlib.Path) -> None:

@@ -105,6 +105,7 @@ def test_a_region_says_where_it_lies(scan: ListedScan) -> None:
         ("v between -68 mV and -72 mV", "at column 11: nothing is between -68 mV and -72 mV"),
         ("v >", "at its end: a name or a number is wanted"),
         ("v", "at its end: after 'v' one of <"),
+        ("v betwen 1 and 2", "at column 3: after 'v' .*; did you mean 'between'"),
         ("(v > 3", "at its end: a bracket is not closed"),
         ("v > 3)", r"at column 6: found '\)' after a whole condition"),
         ("v > 3 v < 2", "at column 5"),

@@ -8,6 +8,7 @@ have one. A name with blanks stands in single quotes. What is compared with noth
 """
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -178,7 +179,9 @@ class _Reader:
             parts.append(self._compare(left, sign, right))
             left = right
         if not parts:
-            self._fail(f"after {left.written!r} one of {', '.join(COMPARED)}, 'between' or 'is' is wanted")
+            near = difflib.get_close_matches(self.now.text.lower(), ("between", "is"), n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self._fail(f"after {left.written!r} one of {', '.join(COMPARED)}, 'between' or 'is' is wanted{hint}")
         return parts[0] if len(parts) == 1 else _all(parts)
 
     def _between(self, left: _Operand) -> Callable[[Columns], Truth]:
