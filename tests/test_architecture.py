@@ -19,8 +19,8 @@ FILES = {
 }
 # From the top of the house to its bottom; those on one floor do not import each other.
 FLOORS = (
-    ("cli", "__main__"), ("report", "plots"), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",), ("membrane",),
-    ("electrochemistry",), ("units", "_unit_text"),
+    ("cli", "__main__"), ("report",), ("plots",), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",),
+    ("membrane",), ("electrochemistry",), ("units", "_unit_text"),
 )  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
 # A result offers to save and plot itself: these imports upwards are made inside a function, when they are asked for.
