@@ -149,6 +149,8 @@ _HOME = {
     "FindingsError": "jaxmem.study.findings",
     "load": "jaxmem.study.store",
     "save_variables": "jaxmem.study.variables",
+    "Sensitivity": "jaxmem.study.scanning.sensitivity",
+    "sensitivity": "jaxmem.study.scanning.sensitivity",
     "UnitError": "jaxmem.units",
 }
 __all__ = [*_MODULES, *_HOME, "__version__"]
@@ -279,6 +281,8 @@ if TYPE_CHECKING:
     from jaxmem.study.scanning.result import Scan as Scan
     from jaxmem.study.scanning.result import read_scan as read_scan
     from jaxmem.study.scanning.scan import scan as scan
+    from jaxmem.study.scanning.sensitivity import Sensitivity as Sensitivity
+    from jaxmem.study.scanning.sensitivity import sensitivity as sensitivity
     from jaxmem.study.scanning.shards import ScanError as ScanError
     from jaxmem.study.store import load as load
     from jaxmem.study.variables import save_variables as save_variables

@@ -10,8 +10,11 @@ import xarray as xr
 
 import jaxmem as jm
 from jaxmem import plots, report
+from jaxmem.study.cells import read_cells
+from jaxmem.study.csv_file import write_csv
 from jaxmem.study.files import StoreError
 from jaxmem.study.fits import LEFT_OUT, Fits, fits_of, read_fits, save_fit
+from jaxmem.study.scanning.regions import region
 
 LEAKS = jm.Membrane(
     {"na_leak": jm.Leak(g=0.01, ion="na"), "k_leak": jm.Leak(g=0.05, ion="k")},
@@ -96,6 +99,16 @@ def test_a_file_gives_back_what_was_saved(fit: jm.Fit, found: Fits, tmp_path: pa
     jm.save_variables(tmp_path / "other.h5", {"x": ("cell", [1.0], "mV", "")})
     with pytest.raises(StoreError, match="holds variables, no fits"):
         read_fits(tmp_path / "other.h5")
+
+
+def test_each_cells_best_fit_is_a_row_of_a_table(fit: jm.Fit, found: Fits, tmp_path: pathlib.Path) -> None:
+    save_fit(fit, tmp_path / "f.h5", found=found)
+    cells = read_cells(tmp_path / "f.h5")
+    assert cells.points == 4 and list(cells.values["name"]) == list(NAMES)
+    np.testing.assert_array_equal(cells.values["k_leak.g"], found.best("k_leak.g"))
+    assert region(cells, "status is converged").indices().tolist() == KEPT.tolist()
+    write_csv(tmp_path / "f.csv", cells, columns=["name", "rest_v", "status"], index=cells.row)
+    assert (tmp_path / "f.csv").read_text().splitlines()[:4:3] == ["# units: 1,mV,1", "b,,left_out"]
 
 
 @pytest.mark.slow

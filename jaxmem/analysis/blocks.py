@@ -6,13 +6,14 @@ depend on the population: the block's width is the same for one cell and for a m
 
 import concurrent.futures
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxmem.engine.cores import cores
 
 WIDTH, BLOCKS = 512, 16  # cells of a block, and blocks of a call
 WIDE = 65536  # cells of a call on a GPU
@@ -47,7 +48,7 @@ def in_blocks(function: Callable, tree: Any, cells: int, *static: Any, width: in
     starts = range(0, cells, width * blocks)
     if len(starts) == 1:
         return part(0)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() if cpu else 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(cores() if cpu else 1) as pool:
         done = list(pool.map(part, starts))
     return jax.tree.map(lambda *x: np.concatenate(x, -1), *done)
 

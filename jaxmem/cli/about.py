@@ -11,6 +11,7 @@ from rich.table import Table
 
 from jaxmem.cli.process import WHILE_LOOPS, needs_flag
 from jaxmem.cli.terminal import console, size
+from jaxmem.engine.cores import cores
 from jaxmem.membrane import presets as published
 from jaxmem.report import pairs
 from jaxmem.units import pretty
@@ -50,7 +51,7 @@ def devices() -> None:
     for device in _all_devices():
         cpu = device.platform == "cpu"
         memory = _main_memory() if cpu else (device.memory_stats() or {}).get("bytes_limit")
-        how = f"one thread per core: {_cores()}" if cpu else "the whole population at once"
+        how = f"one thread per core: {cores()}" if cpu else "the whole population at once"
         table.add_row(f"{device.platform}:{device.id}", device.device_kind, size(memory) if memory else "?", how)
     out.print(table)
     if all(device.platform == "cpu" for device in _all_devices()):
@@ -83,10 +84,6 @@ def _flags() -> str:
         return f"{flags} (jax 0.10 runs loops on a CPU faster with it)"
     advice = f"jax 0.10 would be faster on a CPU with {WHILE_LOOPS}=10000000 among its xla_backend_extra_options"
     return f"{flags} (as you set them; {advice})"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _main_memory() -> int | None:

@@ -43,6 +43,7 @@ def cli() -> None:
     jaxmem scan EXPERIMENT.toml -o SCAN.h5      a question at every point of a design
     jaxmem show OUT.h5                          what is in a result
     jaxmem plot OUT.h5 --kind reversals         a figure of it
+    jaxmem export OUT.h5                        its points or cells as a CSV file
     """
 
 
@@ -246,6 +247,17 @@ def verify(file: str, sample: int, device: str | None) -> None:
     verify(file, sample)
 
 
+@cli.command(short_help="A page about a scan.")
+@click.argument("file", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The page to write, .html (default: FILE.html).")
+@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+def report(**options: Any) -> None:
+    """Write one HTML page about a scan that needs nothing else: to show, to send around, to print, for a phone."""
+    from jaxmem.cli.report import report
+
+    report(**options)
+
+
 @cli.command(short_help="What a result file holds.")
 @click.argument("file", type=EXISTING)
 @click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")
@@ -271,6 +283,34 @@ def plot(**options: Any) -> None:
     from jaxmem.cli.results import plot
 
     plot(**options)
+
+
+@cli.command(short_help="Write points or cells as a CSV file.")
+@click.argument("file", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The CSV file to write (default: FILE.csv).")
+@click.option("--where", metavar="CONDITION", help="Only points for which this is true.")
+@click.option("--region", "name", metavar="NAME", help="Only points of this region of the experiment file.")
+@click.option("--columns", metavar="A,B,C", help="Which columns, in this order (default: all).")
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def export(**options: Any) -> None:
+    """Write the points of a scan, or the cells of any other result, as a CSV file with a row each.
+
+    Lines that begin with "#" tell the units. A spreadsheet reads the file, and so does the design "list" of a scan:
+    export the points of a region and scan them again, with more asked.
+
+    \b
+    jaxmem export landscape.h5                                         all points
+    jaxmem export landscape.h5 --where "v between -72 mV and -68 mV and atp_per_second < 2e8"
+    jaxmem export landscape.h5 --region "rests well" -o well.csv
+    jaxmem export rest.h5 --columns cell,v,na.inside --where "status is ok and not v > -60"
+    python -c 'import pandas; print(pandas.read_csv("well.csv", comment="#"))'
+    """
+    from jaxmem.cli.process import prepare
+
+    prepare("cpu")
+    from jaxmem.cli.export import export
+
+    export(**options)
 
 
 @cli.command(short_help="List the published membranes, or tell one.")

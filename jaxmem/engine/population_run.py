@@ -1,7 +1,6 @@
 """One population on its way: cells in blocks, blocks over threads, each block through all its chunks of time."""
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxmem.engine.advance import block_cells, clock, compiled, finisher
+from jaxmem.engine.cores import cores
 from jaxmem.engine.integrators import Integrator
 from jaxmem.engine.interval import Carry, begin, refresh_steps
 from jaxmem.engine.measures import Measure
@@ -68,7 +68,7 @@ class PopulationRun:
         self.width = block if cpu else block * math.ceil(self.n / block)
         whole = max(d for d in range(1, 17) if self.refresh % d == 0)  # no steps are left over at an interval's end
         self.unroll = execution.unroll or (1 if cpu else whole)
-        self.threads = (execution.threads or os.cpu_count() or 1) if cpu else 1
+        self.threads = (execution.threads or cores()) if cpu else 1
         self.stop = threading.Event()
         self.final: Any = jax.tree.map(lambda x, mine: np.empty_like(x) if mine else x, start, self.axes)
         self.folds: dict[str, Any] = {}

@@ -87,7 +87,7 @@ class Files:
         texts = table.column(spread.column)
         columns = [table.column(name) for name in self.dropping.get(spread.file, ())]
         whole = [i for i in range(len(texts)) if not any(c[i].lower() in MISSING for c in columns)]
-        found = np.array([_number(table, i, spread.column, texts[i]) for i in whole])
+        found = np.array([number(table, i, spread.column, texts[i]) for i in whole])
         if spread.unit is not None:
             with np.errstate(divide="ignore"):
                 found = np.asarray(units.convert(found, spread.unit, unit, area=area, capacitance=capacitance))
@@ -113,12 +113,13 @@ class Files:
         return np.arange(cells.size)
 
 
-def _number(table: Table, row: int, column: str, text: str) -> float:
+def number(
+    table: Table, row: int, column: str, text: str, advice: str = 'missing = "drop" leaves such rows out'
+) -> float:
+    """The number in a cell of the file; ValueError, with its line, where there is none."""
     where = f"{table.file}:{table.lines[row]}: column {column!r}"
     if text.lower() in MISSING:
-        raise ValueError(
-            f'{where}: nothing was measured ({text!r}); fill it in, or missing = "drop" leaves such rows out'
-        )
+        raise ValueError(f"{where}: nothing was measured ({text!r}); fill it in, or {advice}")
     try:
         value = float(text)
     except ValueError:

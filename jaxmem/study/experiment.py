@@ -242,7 +242,9 @@ def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None
     """Put a value into the raw tables."""
     parts = change.path.split(".")
     if parts[0] not in tables.ExperimentTable.model_fields:
-        if near := difflib.get_close_matches(parts[0], [*tables.SECTIONS, "stimulus", "amplifier"], n=1, cutoff=0.75):
+        if near := difflib.get_close_matches(
+            parts[0], [*tables.SECTIONS, "stimulus", "amplifier", "scan"], n=1, cutoff=0.75
+        ):
             raise ExperimentError(
                 [f"{change.written}: there is no {change.path!r}; did you mean '{'.'.join([*near, *parts[1:]])}'?"]
             )

@@ -92,6 +92,19 @@ def build_whole(path: Any, build: Callable[[Path], None], size: int, *, overwrit
     _whole(path, write, size, overwrite)
 
 
+def build_text(path: Any, build: Callable[[Path], None], size: int, *, overwrite: bool = False) -> None:
+    """The same for a text, which other programs read to its last line: it has no seal."""
+
+    def write(temporary: Path) -> None:
+        if shutil.disk_usage(temporary.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        build(temporary)
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+
+    _whole(path, write, size, overwrite)
+
+
 def _whole(path: Any, write: Callable[[Path], None], size: int, overwrite: bool) -> None:
     target = check_target(path, overwrite)
     temporary = target.parent / f".jaxmem-{secrets.token_hex(8)}.part"

@@ -167,6 +167,7 @@ class FitFileTable(Table):
     data: Any = None
     recording: Any = Field(default_factory=dict)
     report: Any = Field(default_factory=dict)
+    scan: Any = None  # read by scanning.file
 
 
 SECTIONS: dict[str, type[Table]] = {

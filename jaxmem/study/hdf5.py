@@ -218,6 +218,10 @@ class Reader:
         found = self._read(name) if name in self.file else None
         return found.decode() if isinstance(found, bytes) else found
 
+    def attribute(self, name: str, key: str) -> str | None:
+        """A text that a variable carries, None where the file has none of that name."""
+        return str(self.file[name].attrs[key]) if name in self.file and key in self.file[name].attrs else None
+
     def _read(self, name: str, which: Any = ()) -> Any:
         try:
             return self.file[name][which]

@@ -186,6 +186,7 @@ class ExperimentTable(Table):
     schedule: Any = []  # read by changes_table
     drug: Any = []
     amplifier: Any = None  # read by amplifier_table
+    scan: Any = None  # read by scanning.file
 
 
 SECTIONS: dict[str, type[Table]] = {

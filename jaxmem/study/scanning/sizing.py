@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from jaxmem.study.scanning.plan import ScanPlan
+from jaxmem.study.scanning.question import OK, STATUS
 
 SECONDS = 10.0  # of a chunk: what a killed worker loses, long beside what a chunk costs by itself
 TRIAL = 1024  # points, spread over the design
+TRIAL_SECONDS = 1.0  # of a second look, at more of them
 STRETCHES = 8  # of the design that the trial looks at
 SHARE = 0.1  # of the memory that is free, for the chunks that are worked on at a time
 LEAST, MOST = 512, 2**20
@@ -33,33 +35,41 @@ class Trial(NamedTuple):
 
 
 def trial(plan: ScanPlan) -> Trial:
-    """Ask at some of the points, spread over the design."""
-    n = min(TRIAL, plan.points)
-    some = [np.linspace(0, plan.points - n // STRETCHES, STRETCHES).astype(np.int64)] if n >= STRETCHES else []
-    parts = [plan.design.values(int(s), int(s) + n // STRETCHES) for s in (some[0] if some else [0])]
-    if not some:
-        parts = [plan.design.values(0, n)]
+    """Ask at some of the points, spread over the design; at more of them where they are quickly through."""
+    began = time.perf_counter()
+    plan.outputs  # noqa: B018 - asks at one point, which compiles
+    values, code = _spread(plan, TRIAL)
+    status, first = _timed(plan, values, code)
+    ready = time.perf_counter() - began
+    status, spent = _timed(plan, values, code)
+    more = int(min(plan.points, plan.question.most, TRIAL_SECONDS / max(spent, 1e-9) * len(code)))
+    if more > 2 * len(code):  # few points do not keep all cores at work
+        values, code = _spread(plan, more)
+        status, spent = _timed(plan, values, code)
+    failed = float(np.mean((status != OK) | (code != 0)))
+    return Trial(len(code), spent / len(code), max(ready - min(first, spent), 0.0), failed, free_memory())
+
+
+def _spread(plan: ScanPlan, n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values by path of about n points in a few stretches of the design, and which of them cannot be (their codes)."""
+    n = min(n, plan.points)
+    stretches = min(STRETCHES, n)
+    size = n // stretches
+    starts = np.linspace(0, plan.points - size, stretches).astype(np.int64)
+    parts = [plan.design.values(int(s), int(s) + size) for s in starts]
     given = plan.parameters({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
     code = plan.outside(given)
     known = plan.question.known
-    sound = {p: np.where(code == 0, x, float(np.asarray(known[p].value))) for p, x in given.items()}
-    index = np.arange(len(code))
-    began = time.perf_counter()
-    plan.outputs  # noqa: B018 - asks at one point, which compiles
-    _ask(plan, sound, index)
-    ready = time.perf_counter() - began
-    began = time.perf_counter()
-    status = _ask(plan, sound, index)
-    spent = time.perf_counter() - began
-    failed = float(np.mean((status != 0) | (code != 0)))
-    return Trial(len(code), spent / len(code), max(ready - spent, 0.0), failed, free_memory())
+    return {p: np.where(code == 0, x, float(np.asarray(known[p].value))) for p, x in given.items()}, code
 
 
-def _ask(plan: ScanPlan, values: dict[str, np.ndarray], index: np.ndarray) -> np.ndarray:
+def _timed(plan: ScanPlan, values: dict[str, np.ndarray], code: np.ndarray) -> tuple[np.ndarray, float]:
+    began = time.perf_counter()
     try:
-        return plan.question.ask(values, index)["status"]
+        status = plan.question.ask(values, np.arange(len(code)))[STATUS]
     except (ValueError, ArithmeticError):  # some point of these; which one, the scan itself finds out
-        return np.full(len(index), -1)
+        status = np.full(len(code), -1)
+    return status, time.perf_counter() - began
 
 
 def chunk_size(plan: ScanPlan, tried: Trial, workers: int) -> int:

@@ -1,0 +1,93 @@
+"""Which axes a scan's outputs depend on: Sobol indices with confidence intervals, failed points left out and counted."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxmem.study.scanning import given_data, paired
+from jaxmem.study.scanning.points import STATUS, Points, output_of, words_of
+
+FEW = 0.05  # share of points left out above which the indices are said to be those of a part of the space
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """Sobol indices of one output, arrays over the ``axes`` in their order.
+
+    ``first``: share of the output's variance that an axis explains alone, Var(E(Y | X_i)) / Var(Y). ``total``: share
+    that is lost when all axes but this one are known, E(Var(Y | all but X_i)) / Var(Y); interactions count in it; None
+    where the design does not tell. ``first_low`` ... ``total_high``: ends of the confidence intervals, NaN where there
+    is none. Estimates scatter: an axis without effect may have an index just below 0. All are NaN where the output
+    does not vary or too few points are left.
+
+    ``used`` and ``left_out``: how many points; of a sensitivity design how many base samples, each of which is left out
+    as a whole when one of its points has no number. ``method`` names the estimator, ``words`` says what to know.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    first: np.ndarray
+    first_low: np.ndarray
+    first_high: np.ndarray
+    total: np.ndarray | None
+    total_low: np.ndarray | None
+    total_high: np.ndarray | None
+    used: int
+    left_out: int
+    confidence: float
+    method: str
+    words: str
+
+
+def sensitivity(
+    scan: Points,
+    names: Sequence[str] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 999,
+    seed: int = 0,
+) -> dict[str, Sensitivity]:
+    """Sobol indices of the outputs of a scan, by name; each axis spread as the design spreads it.
+
+    Of a ``sensitivity`` design (:class:`jaxmem.designs.Saltelli`) first-order and total indices, by the estimators of
+    Saltelli et al. 2010, doi:10.1016/j.cpc.2009.09.018. Of a full grid whose points all have a number both, exactly,
+    for its levels. Of every other design first-order indices alone, from the points as they are: the variance of the
+    means of bins along each axis (Plischke, Borgonovo and Smith 2013, doi:10.1016/j.ejor.2012.11.047) less what scatter
+    within the bins adds to it (Kelley 1935, doi:10.1073/pnas.21.9.554); this needs axes that do not depend on each
+    other. Intervals are bias-corrected and accelerated bootstraps; for points that fill space evenly (Sobol, Latin
+    hypercube) they are wider than they need be.
+
+    ``names``: which outputs; None takes all real numbers, one per point, and leaves whole numbers and codes (status,
+    stability, iterations) out. Memory does not grow with the points, except for a full grid (one column at a time).
+
+    Raises ValueError for unknown outputs, those with several numbers per point, and a confidence outside 0 to 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"the confidence must be between 0 and 1, such as 0.95; found {confidence}")
+    if resamples < 100:
+        raise ValueError(f"found {resamples} resamples; intervals need at least 100")
+    known = {name: output_of(scan, name) for name in names or ()}
+    if names is None:
+        whole = lambda name, o: name == STATUS or o.entries is not None or np.dtype(o.dtype).kind != "f"
+        known = {name: o for name, o in scan.outputs.items() if not whole(name, o) and not words_of(scan, name)}
+    axes = tuple(scan.axes)
+    estimate = paired.indices if paired.fits(scan) else given_data.indices
+    return {name: _told(name, axes, estimate(scan, name, confidence, resamples, seed), confidence) for name in known}
+
+
+def _told(name: str, axes: tuple[str, ...], found: given_data.Found, confidence: float) -> Sensitivity:
+    said = [found.told]
+    whole = found.used + found.left_out
+    if found.left_out:
+        share = found.left_out / whole
+        said.append(f"{found.left_out:,} of {whole:,} {found.unit} ({share:.2g} of all) are left out: {found.why}")
+        if share > FEW:
+            said.append("warning: these indices describe only the part of the space that answers")
+    if found.trouble:
+        said.append(found.trouble)
+    (first, total), (low, high) = (found.first, found.total), found.first_ends
+    total_low, total_high = (None, None) if found.total_ends is None else found.total_ends
+    return Sensitivity(
+        name, axes, first, low, high, total, total_low, total_high, found.used, found.left_out, confidence,
+        found.method, "; ".join(said),
+    )  # fmt: skip

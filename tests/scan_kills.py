@@ -1,0 +1,143 @@
+"""A scan that is killed again and again: ``python scan_kills.py FOLDER KILLS SEED``, a JSON report on stdout.
+
+Each trial runs the same scan in a process of its own, kills it -9 at a random moment, checks that every chunk that was
+told as done is there, and goes on until the scan is through; the result is compared with an undisturbed one, dataset by
+dataset. Processes are forked before JAX has started, so that a trial costs its scan and no imports.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import jaxmem as jm
+from jaxmem.study.scanning.scan import scan
+from jaxmem.study.scanning.shards import Folder
+
+POINTS, CHUNK, OUTPUTS = 60_000, 2_000, 6
+
+
+def several(at):
+    """Some numbers, a few of which are not there."""
+    x, y = at["x"], at["y"]
+    found = {f"z{i}": np.sin((i + 1) * x) * np.exp(-y) + i for i in range(OUTPUTS)}
+    found["z0"] = np.where(x > 0.99, np.nan, found["z0"])
+    return found
+
+
+def question():
+    gives = {f"z{i}": ("1", f"number {i}") for i in range(OUTPUTS)}
+    return jm.questions.Function(several, gives, {"x": (0.0, "1", "x"), "y": (0.0, "1", "y")})
+
+
+def design():
+    return jm.designs.Sobol({"x": jm.Axis(0.0, 1.0), "y": jm.Axis(0.1, 3.0, scale="log")}, POINTS, seed=1)
+
+
+def run(output, told=None):
+    def progress(done, total):
+        if told is not None:
+            os.write(told, f"{done}\n".encode())
+
+    scan(question(), design(), output=output, chunk=CHUNK, question="What?", progress=progress, note=None)
+
+
+def datasets(path):
+    """Every dataset outside /provenance, and how it is compressed, by name."""
+    found = {}
+
+    def keep(name, x):
+        if isinstance(x, h5py.Dataset) and not name.startswith("provenance"):
+            value = x[()]
+            found[name] = (x.dtype.str, value.tobytes() if isinstance(value, np.ndarray) else value)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(keep)
+    return found
+
+
+def child(output, log):
+    """The scan in a process of its own; its id."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        run(output, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def seconds_of(output, log):
+    began = time.perf_counter()
+    assert os.waitpid(child(output, log), 0)[1] == 0, "an undisturbed scan"
+    return time.perf_counter() - began
+
+
+def phase(folder):
+    """Where the kill found it."""
+    if folder.output.exists():
+        return "named" if folder.place.exists() else "through"
+    if not folder.exists():
+        return "beginning"
+    if any(folder.place.glob(".jaxmem-*.part")) or (folder.place / "merged.h5").exists():
+        return "merging"
+    return "computing"
+
+
+def campaign(place, kills, seed):
+    rng = random.Random(seed)
+    whole = place / "whole.h5"
+    usual = min(seconds_of(whole, place / "log"), *[_again(place, i) for i in range(2)])
+    wanted = datasets(whole)
+    phases, killed, resumed, round_ = {}, 0, 0, 0
+    while killed < kills:
+        round_ += 1
+        output, log = place / f"{round_}.h5", place / f"{round_}.log"
+        folder = Folder(output)
+        while True:
+            if killed < kills:
+                process = child(output, log)
+                time.sleep(rng.uniform(0, usual * 1.05))
+                os.kill(process, signal.SIGKILL)
+                ended = os.waitpid(process, 0)[1]
+                if os.WIFSIGNALED(ended):
+                    killed += 1
+                    phases[phase(folder)] = phases.get(phase(folder), 0) + 1
+                else:
+                    assert os.waitstatus_to_exitcode(ended) == 0, f"round {round_}: a resumed scan failed"
+            else:
+                assert os.waitstatus_to_exitcode(os.waitpid(child(output, log), 0)[1]) == 0
+            told = max((int(x) for x in log.read_text().split()), default=0) if log.exists() else 0
+            there = POINTS if output.exists() else sum(c.stop - c.start for c in folder.done())
+            assert there >= told, f"round {round_}: {told} points were told as done, {there} are there"
+            if output.exists() and not folder.place.exists():
+                break
+            resumed += 1
+        assert datasets(output) == wanted, f"round {round_}: not the bits of an undisturbed scan"
+        for file in (output, log):
+            file.unlink()
+    left = [p.name for p in place.iterdir() if p.name.startswith(".jaxmem")]
+    return {"kills": killed, "rounds": round_, "resumed": resumed, "phases": phases, "left": left, "usual": usual}
+
+
+def _again(place, i):
+    output = place / f"usual{i}.h5"
+    spent = seconds_of(output, place / "log")
+    output.unlink()
+    return spent
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    where.mkdir(exist_ok=True)
+    print(json.dumps(campaign(where, int(sys.argv[2]), int(sys.argv[3]))))
+    shutil.rmtree(where)
