@@ -407,6 +407,42 @@ def test_a_full_disk_is_an_error_and_costs_nothing_that_is_done(tmp_path):
     assert 3 <= int(said[1]) < 8 and said[-1] == "77"
 
 
+def rough(at):
+    """Numbers that do not compress."""
+    return {f"z{i}": np.modf(np.sin(at["x"] * (i + 1) * 1e7) * 1e5)[0] for i in range(6)}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB, where one can be made."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("no disk can be made here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_small_disk_that_fills_up_and_grows(tmp_path, small_disk):
+    gives = {f"z{i}": ("1", f"number {i}") for i in range(6)}
+    question = jm.questions.Function(rough, gives, {"x": (0.5, "1", "x")})
+    design = jm.designs.Random({"x": jm.Axis(0.0, 1.0)}, 80_000)
+    grow = lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(small_disk)], check=True)
+    output = small_disk / "s.h5"
+    with pytest.raises(OSError, match=r"no room for the .* the chunks that are done are kept"):
+        quietly(question, design, output=output, chunk=4000)
+    done = len(Folder(output).done())
+    assert 3 < done < 20 and verified(output).holds
+    grow("5m")  # enough for the shards, not for the file
+    with pytest.raises(OSError, match="no room for the"):
+        quietly(question, design, output=output)
+    assert len(Folder(output).done()) == 20 and not output.exists()
+    grow("20m")
+    scan = quietly(question, design, output=output)
+    assert datasets(scan.path) == datasets(quietly(question, design, output=tmp_path / "whole.h5").path)
+
+
 @pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_is_the_same_scan(tmp_path, kills):
     command = [sys.executable, KILLS, tmp_path / "k", str(kills), "11"]
