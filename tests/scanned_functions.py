@@ -1,5 +1,6 @@
 """What workers of a scan are asked in tests: functions of a module, as workers of their own process need them."""
 
+import errno
 import os
 import signal
 import sys
@@ -35,6 +36,12 @@ def faulty(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return cube(given)
 
 
+def full(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if np.any(given["x"] == 13.0):
+        raise OSError(errno.ENOSPC, "full")
+    return cube(given)
+
+
 def quitting(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if np.any(given["x"] == 13.0):
         sys.exit("enough")
@@ -55,13 +62,17 @@ def slow(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def where(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The process, the cores that it may use, and whether it computes in 64 bits."""
+    """The process, the cores that it may use, and how long its numbers are; told when every core has a process."""
     import jax.numpy as jnp
 
+    folder = Path(os.environ["NOTED"])
+    (folder / str(os.getpid())).touch()
+    while given["x"][0] != 0.5 and len(list(folder.iterdir())) < (os.cpu_count() or 1):
+        time.sleep(0.05)
     n = len(given["x"])
-    mask = sum(1 << core for core in os.sched_getaffinity(0))
-    found = {"process": os.getpid(), "cores": mask, "bytes": jnp.zeros(1, float).dtype.itemsize}
-    return {name: np.full(n, float(x)) for name, x in found.items()}
+    mask = np.sum(2.0 ** np.array(list(os.sched_getaffinity(0))))
+    length = jnp.zeros(1, float).dtype.itemsize
+    return {"process": np.full(n, float(os.getpid())), "cores": np.full(n, mask), "bytes": np.full(n, float(length))}
 
 
 def tied(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -69,4 +80,13 @@ def tied(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     with Path(os.environ["NOTED"]).open("a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(60)
+    return cube(given)
+
+
+def deadly_once(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Kills its process at x = 13, the first time; every chunk takes a moment, so that both workers have some."""
+    time.sleep(0.05)
+    if np.any(given["x"] == 13.0) and not Path(os.environ["NOTED"]).exists():
+        Path(os.environ["NOTED"]).write_text(f"{os.getpid()}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
     return cube(given)

@@ -19,8 +19,8 @@ FILES = {
 }
 # From the top of the house to its bottom; those on one floor do not import each other.
 FLOORS = (
-    ("cli", "__main__"), ("report", "plots"), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",), ("membrane",),
-    ("electrochemistry",), ("units", "_unit_text"),
+    ("cli", "__main__"), ("report",), ("plots",), ("study",), ("analysis", "cable", "testing"), ("engine",), ("rig",),
+    ("membrane",), ("electrochemistry",), ("units", "_unit_text"),
 )  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
 # A result offers to save and plot itself: these imports upwards are made inside a function, when they are asked for.
@@ -122,7 +122,7 @@ def test_heavy_libraries_have_one_home(library, homes):
 
 def test_jax_configuration_is_left_to_the_process():
     """Only who owns a process may change it: the command line, and the workers of a scan."""
-    workers = {f"study.scanning.executors.{name}" for name in ("environment", "dask_task")}
+    workers = {f"study.scanning.executors.{name}" for name in ("environment", "dask", "dask_task")}
     for name, tree in trees().items():
         if name.split(".")[0] in ("cli", "__main__") or name in workers:
             continue

@@ -247,6 +247,17 @@ def verify(file: str, sample: int, device: str | None) -> None:
     verify(file, sample)
 
 
+@cli.command(short_help="A page about a scan.")
+@click.argument("file", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The page to write, .html (default: FILE.html).")
+@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+def report(**options: Any) -> None:
+    """Write one HTML page about a scan that needs nothing else: to show, to send around, to print, for a phone."""
+    from jaxmem.cli.report import report
+
+    report(**options)
+
+
 @cli.command(short_help="What a result file holds.")
 @click.argument("file", type=EXISTING)
 @click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +27,11 @@ SAMPLES = 50_000  # of each variable that a rerun records: every step of a secon
 
 # ---------------------------------------------------------------------- show
 def show(file: str, experiment: bool) -> None:
+    if kind_of(file) == "scan":
+        from jaxmem.cli.report import show_scan
+
+        show_scan(file, experiment)
+        return
     found = summary(file)
     if experiment:
         if found.experiment is None:
@@ -178,21 +183,29 @@ def plot(
 def _plot_other(source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, chosen: bool) -> None:
     from jaxmem import plots
     from jaxmem.study import fits, rests
+    from jaxmem.study.scanning import merge
 
-    if holds not in (rests.KIND, fits.KIND):
+    drawn: dict[str, Callable[[], Any]] = {
+        rests.KIND: lambda: plots.rests(rests.read_rests(source), title=summary(source).question),
+        fits.KIND: lambda: plots.fits(fits.read_fits(source), title=summary(source).question),
+        merge.KIND: lambda: _scan(source),
+    }
+    if holds not in drawn:
         raise UserError(f"{source} holds {holds}, no simulation; 'jaxmem show' tells them, and xarray opens the file")
     if kind != "overview" or chosen:
         raise UserError(f"{source} holds {holds}: it has the kind overview alone, of all cells")
     with Progress() as progress:
         progress.phase("Drawing")
-        title = summary(source).question
-        figure = (
-            plots.rests(rests.read_rests(source), title=title)
-            if holds == rests.KIND
-            else plots.fits(fits.read_fits(source), title=title)
-        )
-        plots.save(figure, target)
+        plots.save(drawn[holds](), target)
     click.echo(f"{target}")
+
+
+def _scan(source: pathlib.Path) -> Any:
+    from jaxmem import plots
+    from jaxmem.study.scanning.result import read_scan
+
+    found = read_scan(source)
+    return plots.scan(found, title=" ".join(found.question.split()) or None)
 
 
 # ---------------------------------------------------------------------- rerun

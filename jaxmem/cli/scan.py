@@ -107,8 +107,7 @@ def executor_of(workers: int | None, dask: str | None) -> Executor:
         return executors.Dask(None if dask == "local" else dask)
     if workers is not None:
         return executors.Pool(workers)
-    there = jax.devices()
-    return InProcess(there if there[0].platform != "cpu" and len(there) > 1 else None)
+    return InProcess()
 
 
 def planned(plan: ScanPlan, target: pathlib.Path, tried: Trial, workers: int) -> dict[str, str]:

@@ -147,7 +147,7 @@ def _pair(ax: "Axes", found: Fits, a: str, b: str) -> int:
     for values, scale, put in ((x[there], scales[0], ax.set_xlim), (y[there], scales[1], ax.set_ylim)):
         put(*_room(values, scale == "log"))
     for axis, scale in ((ax.xaxis, scales[0]), (ax.yaxis, scales[1])):
-        _log_ticks(axis) if scale == "log" else style.round_ticks(axis, 4)
+        style.log_ticks(axis) if scale == "log" else style.round_ticks(axis, 4)
     return drawn
 
 
@@ -207,23 +207,8 @@ def _room(values: np.ndarray, logarithmic: bool) -> tuple[float, float]:
 def _log(ax: "Axes") -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
-    _log_ticks(ax.xaxis)
-    _log_ticks(ax.yaxis)
-
-
-def _log_ticks(axis: Any) -> None:
-    """Few ticks: at powers of ten over decades, at 1, 2, 5 within one or two."""
-    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullLocator
-
-    low, high = sorted(axis.get_view_interval())
-    decades = np.log10(high / low) if low > 0 else 1.0
-    axis.set_minor_locator(NullLocator())
-    if decades > 2.2:
-        axis.set_major_locator(LogLocator(numticks=5))
-        axis.set_major_formatter(LogFormatterMathtext())
-        return
-    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades > 1.1 else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: number(x, 3)))
+    style.log_ticks(ax.xaxis)
+    style.log_ticks(ax.yaxis)
 
 
 def _some(which: np.ndarray) -> np.ndarray:

@@ -48,6 +48,7 @@ _RC: Any = {
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
     "lines.linewidth": 1.0,
+    "hatch.linewidth": 0.6,
     "lines.solid_joinstyle": "bevel",  # mitred joins draw the peak of a spike higher than it is
 }
 _MARGIN = 0.12  # inches around title and caption
@@ -147,6 +148,18 @@ def save(figure: "Figure", path: str | os.PathLike, *, dpi: float = 150.0) -> No
         temporary.unlink(missing_ok=True)
 
 
+@styled
+def image(figure: "Figure", kind: str, *, dpi: float = 200.0) -> bytes:
+    """The figure as a PNG or SVG in memory, the same bytes for the same figure."""
+    import matplotlib
+
+    memory = io.BytesIO()
+    told = {"Date": None, "Creator": None, "Format": None, "Type": None} if kind == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "jaxmem"}):
+        figure.savefig(memory, format=kind, dpi=dpi, metadata=told)
+    return memory.getvalue()
+
+
 # ---------------------------------------------------------------------- words and numbers
 def label(what: str, unit: str) -> str:
     """An axis label: what, and its unit in brackets (none for a pure number)."""
@@ -156,7 +169,7 @@ def label(what: str, unit: str) -> str:
 def number(x: float, digits: int = 4) -> str:
     """A number as captions write it: so many significant digits, a true minus sign, powers of ten written out."""
     mantissa, _, exponent = f"{float(x):.{digits}g}".partition("e")
-    power = "×10" + str(int(exponent)).replace("-", "⁻").translate(_SUPERSCRIPT) if exponent else ""
+    power = f"×{_ten_to(int(exponent))}" if exponent else ""
     return "0" if float(x) == 0 else mantissa.replace("-", "−") + power
 
 
@@ -218,10 +231,33 @@ def round_ticks(axis: Any, most: int, whole: bool = False) -> None:
     """At most so many intervals between ticks at round (``whole``: whole) numbers; a power of ten is written once."""
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+    class Powers(ScalarFormatter):  # without mathtext, whose parser takes longer than the rest of a figure
+        def get_offset(self) -> str:
+            power = int(self.orderOfMagnitude)
+            return f"×{_ten_to(power)}" if power and len(self.locs) else ""
+
     axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
-    power = ScalarFormatter(useMathText=True, useOffset=False)
-    power.set_powerlimits((-3, 6))
-    axis.set_major_formatter(power)
+    written = Powers(useMathText=False, useOffset=False)
+    written.set_powerlimits((-3, 6))
+    axis.set_major_formatter(written)
+
+
+def log_ticks(axis: Any) -> None:
+    """Few ticks: at powers of ten over decades, at 1, 2, 5 within one or two."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low) if low > 0 else 1.0
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_locator(
+        LogLocator(numticks=5) if decades > 2.2 else LogLocator(subs=(1.0, 3.0) if decades > 1.1 else (1.0, 2.0, 5.0))
+    )
+    whole = lambda x: decades > 2.2 and x > 0 and not 1e-3 <= x <= 1e4
+    axis.set_major_formatter(FuncFormatter(lambda x, _: _ten_to(round(np.log10(x))) if whole(x) else number(x, 3)))
+
+
+def _ten_to(power: int) -> str:
+    return "10" + str(power).replace("-", "⁻").translate(_SUPERSCRIPT)
 
 
 def at_least(ax: "Axes", span: float) -> None:

@@ -13,6 +13,7 @@ from jaxmem.study.files import StoreError
 from jaxmem.study.hdf5 import opened
 from jaxmem.study.scanning.merge import KIND
 from jaxmem.study.scanning.question import OK, STATUS, Output
+from jaxmem.study.scanning.regions import Region, region
 
 PIECE = 1_000_000
 VERIFIED = 2**30  # bytes; a larger file is not read through for its checksum when it is opened
@@ -100,6 +101,14 @@ class Scan:
             )
         x = self[name]
         return x.reshape((*x.shape[:-1], *self.design["shape"]))
+
+    def where(self, condition: str) -> Region:
+        """The points where a condition holds, such as "v between -72 mV and -68 mV and atp_per_second < 2e8".
+
+        It may use and, or, not, parentheses, comparisons with units, and words of codes ("status is ok"). Raises
+        ValueError, which shows the place, for one that cannot be read.
+        """
+        return region(self, condition)
 
     @property
     def ok(self) -> np.ndarray:

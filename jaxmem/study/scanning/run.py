@@ -8,16 +8,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from jaxmem.study.files import StoreError, check_target
+from jaxmem.study.files import NO_ROOM, StoreError, check_target
+from jaxmem.study.scanning.conditions import Known, read
 from jaxmem.study.scanning.executors.base import Died, Done, Executor, Failed, Outcome
 from jaxmem.study.scanning.executors.in_process import InProcess
 from jaxmem.study.scanning.lock import BusyError, locked
-from jaxmem.study.scanning.merge import finish, merge
+from jaxmem.study.scanning.merge import axes_told, finish, merge
 from jaxmem.study.scanning.plan import ScanPlan
 from jaxmem.study.scanning.result import Scan, read_scan
 from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary
 from jaxmem.study.scanning.sizing import chunk_size, trial
 
+KEPT = "the chunks that are done are kept: mend it and type the same line again"
 ALONE = 2  # times that a chunk which took its worker along is tried again, with nothing beside it
 PATIENCE = 60.0  # s that one part waits for another that is ending, or merging
 TOLD_EVERY = 2.0  # s between notes of how far it is
@@ -69,10 +71,11 @@ def run(
     say = note or (lambda text: None)
     if fresh:
         _begin_anew(folder)
-    if (found := _finished(plan, folder)) is not None:
+    if (found := _finished(plan, folder, say)) is not None:
         say(f"{output} is complete: nothing was left to do")
         return found
     check_target(output)
+    _check_regions(plan)
     folder.make()
     name = "lock" if part is None else f"part-{part[0]}-of-{part[1]}.lock"
     with contextlib.ExitStack() as held:
@@ -108,7 +111,22 @@ def merged(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise OSError(f"{error.strerror}; {KEPT}") from None
+            raise
     return read_scan(folder.output)
+
+
+def _check_regions(plan: ScanPlan) -> None:
+    """Raise ValueError for a condition that cannot be read, before hours are spent on points it shall choose from."""
+    known = {name: Known(axis["unit"], {}) for name, axis in axes_told(plan).items()}
+    known |= {name: Known(x.unit, x.codes or {}) for name, x in plan.outputs.items() if x.entries is None}
+    for name, text in plan.regions.items():
+        try:
+            read(text, known)
+        except ValueError as error:
+            raise ValueError(f"the region {name!r}: {error}") from None
 
 
 def _begin_anew(folder: Folder) -> None:
@@ -118,7 +136,7 @@ def _begin_anew(folder: Folder) -> None:
     folder.output.unlink(missing_ok=True)
 
 
-def _finished(plan: ScanPlan, folder: Folder) -> Scan | None:
+def _finished(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan | None:
     """The scan that an earlier run finished, None where there is work to do."""
     if not folder.output.exists():
         return None
@@ -129,6 +147,10 @@ def _finished(plan: ScanPlan, folder: Folder) -> Scan | None:
     if found.identity != plan.identity:
         raise ScanError(
             f"{folder.output} holds the result of another scan; choose another output, or replace it with --fresh"
+        )
+    if found.regions != dict(plan.regions):
+        say(
+            "the regions in the file are those that the scan was finished with; 'jaxmem export --where' asks for others"
         )
     if folder.place.exists():  # it was interrupted between giving the file its name and removing the shards
         with locked(folder.place / "lock", str(folder.output)):
@@ -233,7 +255,7 @@ def _alone(
 
 def _note_failure(out: Failed, folder: Folder, standing: Standing, say: Callable[[str], None]) -> None:
     if out.hopeless:
-        raise OSError(f"{out.why}; the chunks that are done are kept: mend it and type the same line again")
+        raise OSError(f"{out.why}; {KEPT}")
     folder.write_failure(out.chunk, "error", out.why)
     standing.failed += out.chunk.stop - out.chunk.start
     say(f"the points {out.chunk.start:,} to {out.chunk.stop - 1:,} failed: {out.why}")

@@ -14,14 +14,15 @@ from jaxmem.study.scanning.shards import Folder
 
 
 class InProcess(Executor):
-    """Computes here. ``devices``: JAX devices, each with a chunk of its own at a time; None is JAX's default.
+    """Computes here. ``devices``: JAX devices, each with a chunk of its own at a time. None: every GPU where there are
+    several, else JAX's default device; that one alone where ``jax.default_device`` names one.
 
     While a chunk is computed the one before it is written. Cells of different points do not talk to each other, so
     devices share nothing, and the numbers do not depend on how many there are.
     """
 
     def __init__(self, devices: Sequence[Any] | None = None):
-        self.devices: list[Any] = [None] if devices is None else list(devices)
+        self.devices: list[Any] = _all() if devices is None else list(devices)
         self.workers = len(self.devices)
         if not self.devices:
             raise ValueError("devices is None, or a list of at least one device")
@@ -58,6 +59,12 @@ class InProcess(Executor):
 
     def close(self) -> None:
         """There is nobody to end."""
+
+
+def _all() -> list[Any]:
+    there = jax.devices()
+    chosen = jax.config.jax_default_device is not None  # type: ignore[attr-defined]
+    return [None] if chosen or there[0].platform == "cpu" or len(there) == 1 else there
 
 
 def _answers(plan: ScanPlan, chunk: Chunk, device: Any) -> Answers:
