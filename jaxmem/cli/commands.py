@@ -295,15 +295,13 @@ def plot(**options: Any) -> None:
 def export(**options: Any) -> None:
     """Write the points of a scan, or the cells of any other result, as a CSV file with a row each.
 
-    Lines that begin with "#" tell the units. A spreadsheet reads the file, and so does the design "list" of a scan:
-    export the points of a region and scan them again, with more asked.
+    Lines that begin with "#" tell the units. The design "list" of a scan reads it: ask more of a region's points.
 
     \b
     jaxmem export landscape.h5                                         all points
     jaxmem export landscape.h5 --where "v between -72 mV and -68 mV and atp_per_second < 2e8"
     jaxmem export landscape.h5 --region "rests well" -o well.csv
-    jaxmem export rest.h5 --columns cell,v,na.inside --where "status is ok and not v > -60"
-    python -c 'import pandas; print(pandas.read_csv("well.csv", comment="#"))'
+    jaxmem export rest.h5 --columns cell,v,na.inside --where "not v > -60"
     """
     from jaxmem.cli.process import prepare
 
