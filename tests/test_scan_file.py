@@ -142,7 +142,7 @@ def test_the_file_of_a_fit_may_have_a_scan() -> None:
 def test_overrides(load: Any) -> None:
     plan = load(
         REST, "scan.axes.k.outside.points=5", "scan.axes.k.outside.high=12 mM", "scan.chunk=7", "k_leak.g=0.2",
-        'scan.axes.na_leak.g={ low = 0.1, high = 0.2, points = 2 }', "scan.regions.odd=v > 0", "scan.keep=[\"v\"]",
+        'scan.axes.na_leak.g={ low = 0.1, high = 0.2, points = 2 }', "scan.regions.odd=v > 0 and k.outside < 3 uM and status is ok", "scan.keep=[\"v\"]",
     )  # fmt: skip
     assert plan.design.told["shape"] == [2, 5, 2] and plan.chunk == 7 and plan.question.keep == ("v",)
     assert plan.design.axes["k.outside"].high == 12.0
@@ -225,6 +225,10 @@ WRONG = {
     "a column": (REST.replace("points = 3", 'column = "x"'), 'a column belongs to design = "list"'),
     "no table of points": (REST.replace('"grid"', '"list"'), "needs 'table'"),
     "log of zero": (REST.replace("low = 0.01", "low = 0"), "scan.axes.na_leak.g: a log scale needs low above 0"),
+    "a region": (
+        REST.replace("-68 mV", "-68 mM"), "scan.toml:17: scan.regions.rests well: "),
+    "what is not kept": (
+        REST.replace('"v between', '"atp_per_second < 3 and v between'), "'atp_per_second'"),
     "not a table": (REST.replace('{ values = ["-90 mV", "-0.06 V"] }', "-70"), "found -70; a table is wanted"),
     "names": (REST.replace('k.outside = {', 'k.outside = { name = "leak_ratio",'), "is called 'leak_ratio' too"),
     "no area": (REST.replace("initial_v = { values = [\"-90 mV\", \"-0.06 V\"]",

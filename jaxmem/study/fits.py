@@ -136,7 +136,7 @@ def fits_of(
     for name, target in fit.targets.items():
         of = target.of or name
         unit = unit_of(fit.membrane, of) if isinstance(of, str) and target.during is None else "1"
-        rows += _target(add, name, target, fit, cells, unit)
+        rows += target_variables(add, name, target, fit, cells, unit)
     add("rest_v", fit.rest.v, "mV", "resting potential of the fitted cell")
     for path, level in fit.rest.concentrations.items():
         add(
@@ -163,8 +163,8 @@ def fits_of(
     )
 
 
-def _target(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, unit: str) -> list[Row]:
-    """Measured, fitted and residual of each number of a target."""
+def target_variables(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, unit: str) -> list[Row]:
+    """Measured, fitted and residual of each number of a target: ``add(name, values, unit, what it is, dims or none)``."""
     values, residuals = np.asarray(fit.values[name], float), np.asarray(fit.residuals[name], float)
     own = values.ndim - fit.cost.ndim
     shape = (*values.shape[:own], *(() if cells is None else (cells,)))

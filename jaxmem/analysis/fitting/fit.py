@@ -74,16 +74,21 @@ def fit(
         raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
     if starts is not None and starts < 1:
         raise ValueError(f"starts is a number of at least 1, or None; found {starts}")
-    several = isinstance(method, Sequence) and not isinstance(method, str) and not is_optimiser(method)
-    methods = [named(m) for m in (method if several else [method])]
     asked = problem(membrane, free, targets, tied)
     with jax.enable_x64(True):
-        return _fitted(asked, starts, methods, seed, np.dtype(precision), progress)
+        return fitted(asked, starts, several(method), seed, np.dtype(precision), progress)
 
 
-def _fitted(
-    asked: Problem, starts: int | None, methods: list[Method], seed: int, dtype: np.dtype, progress: Any
+def several(method: Any) -> list[Method]:
+    """The methods that a name, a method, an optimiser or a sequence of these stands for."""
+    alone = not isinstance(method, Sequence) or isinstance(method, str) or is_optimiser(method)
+    return [named(m) for m in ([method] if alone else method)]
+
+
+def fitted(
+    asked: Problem, starts: int | None, methods: list[Method], seed: int, dtype: np.dtype, progress: Any = None
 ) -> Fit:
+    """The fit that was laid out; JAX must be allowed 64 bits here."""
     layout, cells = asked.layout, asked.cells or 1
     members = cells * (starts or 1)
     narrow = lambda x: np.asarray(x, dtype) if np.asarray(x).dtype.kind == "f" else np.asarray(x)
@@ -178,7 +183,8 @@ class Draws:
         self.asked, self.seed, self.dtype = asked, seed, dtype
         self.numbers = asked.members(starts)
         self.start = np.repeat(np.arange(starts), asked.cells or 1)
-        self.starts, self.used = starts, starts
+        # each member counts its own, or where one begins again would depend on the others
+        self.starts, self.used = starts, np.full(self.start.shape, starts)
 
     def first(self) -> Vector:
         """The membrane's own numbers, moved between the bounds; then drawn ones."""
@@ -199,9 +205,10 @@ class Draws:
     def again(self, members: np.ndarray) -> Vector:
         """Other points for these members; what cells have in common is not drawn again."""
         points = drawn(
-            taken(self.numbers, members), self.used + self.start[members], self.seed, self.asked.layout.coordinates
-        )
-        self.used += self.starts
+            taken(self.numbers, members), self.used[members] + self.start[members], self.seed,
+            self.asked.layout.coordinates,
+        )  # fmt: skip
+        self.used[members] += self.starts
         return tuple(x.astype(self.dtype) for x in points)
 
 
@@ -238,7 +245,8 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     y = np.stack(found.y)
     near = EDGE if y.dtype == np.float64 else 1e-6
     edge = np.minimum(y - low, high - y) <= near * (high - low)
-    cost = np.where(np.isfinite(at.cost), np.sum(rows**2, 0), np.inf)
+    # row after row: NumPy adds the rows of a single member in another order than those of many
+    cost = np.where(np.isfinite(at.cost), sum(rows**2), np.inf)
     status = np.where(found.outcome == SEARCHING, int(FitStatus.ITERATIONS), int(FitStatus.STATIONARY))
     status = np.where(
         (status == FitStatus.STATIONARY) & edge[: len(layout.free)].any(0), int(FitStatus.AT_BOUND), status
@@ -252,7 +260,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
         np.where(known, x, np.nan) for x in (at.values, misses, weighted_slopes(layout, numbers, at.slopes))
     )
     spans = asked.rows
-    each = lambda rows, name: _by_condition(asked, name, shaped(rows[spans[name].start : spans[name].stop]))
+    each = lambda rows, name: by_condition(asked, name, shaped(rows[spans[name].start : spans[name].stop]))
     with np.errstate(all="ignore"):
         fitted = {path: asked.free[path].value(x) for path, x in zip(layout.free, y, strict=False)}
     fitted |= {
@@ -272,7 +280,7 @@ def _result(asked: Problem, numbers: Numbers, found: Improved, resting: np.ndarr
     )  # fmt: skip
 
 
-def _by_condition(asked: Problem, name: str, rows: np.ndarray) -> np.ndarray:
+def by_condition(asked: Problem, name: str, rows: np.ndarray) -> np.ndarray:
     """The rows of a target: one number, or over conditions and samples."""
     t = asked.targets[name]
     samples = None if t.during is None else t.during.samples(t.of or name)

@@ -184,6 +184,8 @@ def looked(layout: Layout, numbers: Numbers, y: Vector, u: Vector) -> Descent:
 def _width(layout: Layout, members: int) -> int:
     """Of a block: simulations are dear enough to compile for fewer members than a whole one holds."""
     simulated = any(row.trial is not None for row in layout.rows)
+    if simulated and layout.width is not None:
+        return layout.width
     return min(WIDTH, max(8, 1 << (members - 1).bit_length())) if simulated else WIDTH
 
 

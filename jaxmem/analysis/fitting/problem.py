@@ -49,6 +49,7 @@ class Layout:
     shared: tuple[int, ...]  # which are the same in all cells of a start
     pooled: tuple[int, ...]  # which have a common value, a coordinate after those of ``free``
     unknowns: Unknowns
+    width: int | None = None  # of a block of simulated members; None: as narrow as their number allows
 
     @property
     def coordinates(self) -> int:

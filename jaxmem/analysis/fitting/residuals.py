@@ -145,14 +145,17 @@ def _settled(layout: Layout, numbers: Numbers, y: Sequence[jax.Array], u: Vector
     settled, n = SETTLED[str(u[0].dtype)], len(u)
 
     def step(carry: tuple) -> tuple:
-        u, _, _, _, i = carry
+        *before, i = carry
+        u, size, _, _ = before
+        moving = size > settled  # the others stay as they are: a rest does not depend on its company
         value, matrix = jacobian(change, u)
         held = [[(1 / NEWTON if i == j else 0.0) - matrix[i][j] for j in range(n)] for i in range(n)]
         held, value = jax.lax.optimization_barrier((held, value))
         d, positive = solve(held, list(value))
         size = jnp.max(jnp.stack([jnp.abs(x) / most for x, most in zip(d, scale, strict=True)]), 0)
         damped = 1 / jnp.maximum(size, 1)
-        return tuple(a + b * damped for a, b in zip(u, d, strict=True)), size, positive, held, i + 1
+        news = (tuple(a + b * damped for a, b in zip(u, d, strict=True)), size, positive, held)
+        return (*jax.tree.map(lambda new, old: jnp.where(moving, new, old), news, tuple(before)), i + 1)
 
     going = lambda c: (c[4] < CORRECTIONS) & jnp.any(c[1] > settled)
     endless = jnp.full(u[0].shape, jnp.inf, u[0].dtype)

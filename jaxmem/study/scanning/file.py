@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from jaxmem.membrane.parameters import select
 from jaxmem.study import experiment, toml_file
 from jaxmem.study.problems import ExperimentError, Override, Problems, unknown
-from jaxmem.study.rests import TOLD
-from jaxmem.study.scanning import questions
+from jaxmem.study.rests import CODES, TOLD, told_of
+from jaxmem.study.scanning import conditions, questions
+from jaxmem.study.scanning.conditions import Known
 from jaxmem.study.scanning.design_table import axis_tables, read_design
 from jaxmem.study.scanning.plan import ScanPlan
 from jaxmem.study.scanning.question import Question
@@ -63,6 +64,11 @@ def load_scan(path: str | os.PathLike[str], overrides: Sequence[Override | str] 
     design = None
     if table is not None:
         design = read_design(table, axes, None if asked is None else asked.question, file.parent, problems)
+    if asked is not None and asked.outputs is not None and design is not None:
+        named = {axis.called(path): Known(axis.unit or "1", {}) for path, axis in design.axes.items()}
+        for name, condition in (table.regions if table else {}).items():
+            with problems.at("scan", "regions", name):
+                conditions.read(condition, asked.outputs | named)
     _stop(file, problems, elsewhere)
     assert table is not None and asked is not None and design is not None
     try:
@@ -77,23 +83,29 @@ def load_scan(path: str | os.PathLike[str], overrides: Sequence[Override | str] 
 
 
 class Asked(NamedTuple):
-    """What is asked, and the words for it."""
+    """What is asked, and the words for it; ``outputs``: what is known of them before anything is asked, None: nothing."""
 
     question: Question
     title: str
     text: str
     about: dict[str, Any]
+    outputs: dict[str, Known] | None = None
 
 
 def _rest(path: Any, overrides: Sequence[Override], table: ScanTable, problems: Problems) -> Asked:
     plan = experiment.load(path, overrides, rest=True)
     membrane = select(plan.membrane, 0)
     pools = [f"{name}.{side}" for name, side in membrane.pools()]
+    there = ["v", *pools, *(x for x in TOLD if x not in ("v", "status"))]
     for i, name in enumerate(table.keep or ()):
-        if name not in (there := ["v", *pools, *(x for x in TOLD if x not in ("v", "status"))]):
+        if name not in there:
             problems.add(("scan", "keep", i), unknown(name, there, "number of a rest"))
     keep = None if table.keep is None else tuple(table.keep)
-    return _asked(plan, questions.Rests(membrane, precision=table.precision or "float64", keep=keep))
+    question = questions.Rests(membrane, precision=table.precision or "float64", keep=keep)
+    words = {name: {int(w): w.name.lower() for w in kind} for name, kind in CODES.items()}
+    kept = {"status", *(there if keep is None else keep)} & {*there, "status"}
+    outputs = {name: Known(told_of(membrane, name)[0], words.get(name, {})) for name in kept}
+    return _asked(plan, question)._replace(outputs=outputs)
 
 
 def _simulation(path: Any, overrides: Sequence[Override], table: ScanTable, problems: Problems) -> Asked:
