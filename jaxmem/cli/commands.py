@@ -201,6 +201,36 @@ def scan(**options: Any) -> None:
     scan(**options)
 
 
+@cli.command(short_help="The script that runs a scan on a SLURM cluster.")
+@click.argument("experiment", type=EXISTING)
+@click.option("-o", "--output", type=NEW, help="The HDF5 file of the scan (default: EXPERIMENT.h5 in this directory).")
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As for 'jaxmem scan'.")
+@click.option("--seed", type=click.IntRange(0), help="As --set scan.seed=N.")
+@click.option("--chunk", type=click.IntRange(1), help="Points at a time, as for 'jaxmem scan'.")
+@click.option("--tasks", type=click.IntRange(1), default=16, show_default=True, help="Parts, each a task of the array.")
+@click.option("--gpus-per-task", type=click.IntRange(1), metavar="K", help="GPUs of each part.")
+@click.option("--cpus-per-task", type=click.IntRange(1), metavar="K", help="Cores of each part.")
+@click.option("--time", metavar="LIMIT", help="Time limit of each part, as SLURM has it: 04:00:00.")
+@click.option("--partition", help="The partition of the cluster.")
+@click.option("--venv", metavar="PATH", help="The virtual environment with jaxmem (default: that of this command).")
+def slurm(**options: Any) -> None:
+    """Print a script for bash and sbatch: a job array that computes a scan in parts, and a job behind it that merges.
+
+    What is done is kept, whatever ends a part; the same script submitted again computes what is missing.
+
+    \b
+    jaxmem slurm landscape.toml --tasks 100 --cpus-per-task 8 --time 04:00:00 > landscape.sh
+    bash landscape.sh                              submits it
+    jaxmem status landscape.h5                     how far it is
+    """
+    from jaxmem.cli.process import prepare
+
+    prepare("cpu")
+    from jaxmem.cli.slurm import slurm
+
+    slurm(**options)
+
+
 @cli.command(short_help="How far a scan is.")
 @click.argument("file", type=click.Path())
 def status(file: str) -> None:

@@ -100,7 +100,9 @@ class _Map:
 
     def __init__(self, executor: Dask, plan: ScanPlan, left: Iterator[Chunk], output: Path):
         content = pickled(plan, output)
-        self.work = Work(hashlib.sha256(content).hexdigest(), content, __version__, settings(), os.environ.get("XLA_FLAGS"))
+        self.work = Work(
+            hashlib.sha256(content).hexdigest(), content, __version__, settings(), os.environ.get("XLA_FLAGS")
+        )
         self.executor, self.left, self.folder = executor, left, Folder(output)
         self.serial = itertools.count()
         self.flying: dict[Any, tuple[int, Chunk]] = {}  # future -> its place in the order of submission
