@@ -246,13 +246,7 @@ def status(file: str) -> None:
 @cli.command(short_help="Merge a scan whose parts are all done.")
 @click.argument("file", type=click.Path())
 @click.option("--experiment", type=EXISTING, help="The experiment file, where it is no longer where it was.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="As it was given to 'jaxmem scan', with --experiment.",
-)
+@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As given to 'jaxmem scan'.")
 def merge(**options: Any) -> None:
     """Make one file of the shards in FILE.scan/, verify it, and remove them; 'jaxmem scan' does so by itself."""
     from jaxmem.cli.process import prepare
