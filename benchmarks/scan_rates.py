@@ -182,7 +182,7 @@ def main() -> None:
         shutil.rmtree(folder)
     results["demands"] = judged(results)
     print(json.dumps(results, indent=2))
-    print(f"\nwritten: {harness.record('scans', results, folder=told.output).name}")
+    print(f"\nwritten: {harness.record('scan-rates', results, folder=told.output).name}")
 
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:
