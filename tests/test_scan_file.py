@@ -246,7 +246,7 @@ WRONG = {
     "traces": (SIMULATION + "[[output.traces]]\nvariables = [\"v\"]\n", "output.traces: a scan keeps measures"),
     "precision": (SIMULATION.replace("seed = 3", 'precision = "float32"'), "a simulation's is run.precision"),
     "no run": (SIMULATION.replace('[run]\nduration = "5 ms"\nprecision = "float64"\n', ""), "run: is missing"),
-    "a fit": (REST.replace('"rest"', '"fit"').replace('keep = ["v", "na.inside"]\n', ""), "scan.ask: a scan of fits"),
+    "a fit": (REST.replace('"rest"', '"fit"').replace('keep = ["v", "na.inside"]\n', ""), "fit: is missing"),
 }  # fmt: skip
 
 

@@ -196,8 +196,10 @@ def devices() -> None:
 
 @cli.command(short_help="Run one cell of a result again, in full.")
 @click.argument("file", type=EXISTING)
-@click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell.")
-@click.option("-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5).")
+@click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell, of a scan of the point.")
+@click.option(
+    "-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5, FILE-point-N.h5)."
+)
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to run (default: a GPU if there is one).")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def rerun(**options: Any) -> None:
