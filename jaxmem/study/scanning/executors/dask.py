@@ -9,7 +9,7 @@ import queue
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Dask(Executor):
             self._connect()
             self.workers = max(1, self._count())
 
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         """Raises RuntimeError where the scheduler is lost, or workers cannot take the plan."""
         self._connect()
         return _Map(self, plan, iter(chunks), output).outcomes()
@@ -100,7 +100,9 @@ class _Map:
 
     def __init__(self, executor: Dask, plan: ScanPlan, left: Iterator[Chunk], output: Path):
         content = pickled(plan, output)
-        self.work = Work(hashlib.sha256(content).hexdigest(), content, __version__, settings(), os.environ.get("XLA_FLAGS"))
+        self.work = Work(
+            hashlib.sha256(content).hexdigest(), content, __version__, settings(), os.environ.get("XLA_FLAGS")
+        )
         self.executor, self.left, self.folder = executor, left, Folder(output)
         self.serial = itertools.count()
         self.flying: dict[Any, tuple[int, Chunk]] = {}  # future -> its place in the order of submission
@@ -110,7 +112,7 @@ class _Map:
         self.sent: Any = None  # the work, as a future: lost with the only worker that has it, it is made again
         self.room, self.looked = 0, -LOOK
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
 
         try:
