@@ -92,7 +92,7 @@ class Panel:
 def scan_panels(digest: Digest) -> Iterator[Panel]:
     """Every panel of a page, by section: "maps", "marginals", "distributions", "sensitivity"."""
     looks = panels.look_of([code for code, *_ in digest.statuses])
-    for found in digest.maps:
+    for found in [*digest.maps, *([] if digest.fates is None else [digest.fates])]:
         yield _map_panel(digest, found, looks)
     if digest.axes:
         for name in digest.main:

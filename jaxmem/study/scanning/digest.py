@@ -173,6 +173,20 @@ class Digest:
             return [pairwise(self.scan, *first, "status")]
         return [pairwise(self.scan, *self._pair(name), name) for name in self.main]
 
+    @functools.cached_property
+    def fates(self) -> Map | None:
+        """What became of the points, over the two axes along which the share of failed ones differs most."""
+        if not self.failed or not self.main or len(self.axes) < 2:
+            return None
+
+        def differs(m: Marginal) -> float:
+            there = m.points > 0
+            share = m.points[there] / m.points[there].sum()
+            return float(np.sum(share * (m.failed[there] - np.sum(share * m.failed[there])) ** 2))
+
+        order = sorted(self.along(self.main[0]).values(), key=lambda m: -differs(m))
+        return pairwise(self.scan, order[0].bins.axis, order[1].bins.axis, "status")
+
     def _pair(self, name: str) -> tuple[str, str]:
         found = self.pair(name)
         assert found is not None
