@@ -1,8 +1,10 @@
 """What workers of a scan are asked in tests: functions of a module, as workers of their own process need them."""
 
+import errno
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,6 +37,12 @@ def faulty(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return cube(given)
 
 
+def full(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if np.any(given["x"] == 13.0):
+        raise OSError(errno.ENOSPC, "full")
+    return cube(given)
+
+
 def quitting(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if np.any(given["x"] == 13.0):
         sys.exit("enough")
@@ -55,13 +63,18 @@ def slow(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def where(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The process, the cores that it may use, and whether it computes in 64 bits."""
-    import jax.numpy as jnp
-
-    n = len(given["x"])
-    mask = sum(1 << core for core in os.sched_getaffinity(0))
-    found = {"process": os.getpid(), "cores": mask, "bytes": jnp.zeros(1, float).dtype.itemsize}
-    return {name: np.full(n, float(x)) for name, x in found.items()}
+    """The process and the cores that it may use. Comes back when two have been asked, at x = 1 and x = 2."""
+    x = given["x"]
+    if x[0] != 0.5:
+        mine, others = (Path(tempfile.gettempdir()) / f"jaxmem-{os.getppid()}-{i:g}" for i in (x[0], 3 - x[0]))
+        mine.touch()
+        end = time.monotonic() + 60
+        while not others.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(0.2)  # the other one has seen it too
+        mine.unlink()
+    mask = np.sum(2.0 ** np.array(list(os.sched_getaffinity(0))))
+    return {"process": np.full(len(x), float(os.getpid())), "cores": np.full(len(x), mask)}
 
 
 def tied(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -70,3 +83,20 @@ def tied(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         file.write(f"{os.getpid()}\n")
     time.sleep(60)
     return cube(given)
+
+
+def deadly_once(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Kills its process at x = 13, the first time; every chunk takes a moment, so that both workers have some."""
+    time.sleep(0.05)
+    if np.any(given["x"] == 13.0) and not Path(os.environ["NOTED"]).exists():
+        Path(os.environ["NOTED"]).write_text(f"{os.getpid()}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return cube(given)
+
+
+def compiled(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """In the precision that JAX has, one number after the other rounded on the way."""
+    import jax
+    import jax.numpy as jnp
+
+    return {"y": np.asarray(jax.jit(lambda x: jnp.exp(-0.1 * x) * jnp.sin(3.0 * x))(jnp.asarray(given["x"])), float)}

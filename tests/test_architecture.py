@@ -122,7 +122,7 @@ def test_heavy_libraries_have_one_home(library, homes):
 
 def test_jax_configuration_is_left_to_the_process():
     """Only who owns a process may change it: the command line, and the workers of a scan."""
-    workers = {f"study.scanning.executors.{name}" for name in ("environment", "dask_task")}
+    workers = {f"study.scanning.executors.{name}" for name in ("environment", "dask", "dask_task")}
     for name, tree in trees().items():
         if name.split(".")[0] in ("cli", "__main__") or name in workers:
             continue

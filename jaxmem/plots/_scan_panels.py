@@ -19,8 +19,8 @@ from jaxmem.study.scanning.sensitivity import Sensitivity
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOSTLY = 0.5  # share of failed points from which a tile is drawn as failed
-PARTLY = 0.05  # and from which a tile with a value is marked
+MOSTLY = 0.5 - 1e-9  # share of failed points from which a tile is drawn as failed; shares are sums of rounded ones
+PARTLY = 0.05 - 1e-9  # and from which a tile with a value is marked
 HATCHES = ("////", "\\\\\\\\", "xxxx", "....", "++++", "oooo", "----", "||||")
 ASH, INK = "#CFCFCF", "#4A4A4A"  # a failed tile and its hatch
 

@@ -33,7 +33,11 @@ def scan(found: Any, *, title: str | None = None) -> "Figure":
     names, maps = digest.main, digest.maps
     columns = max(len(names), len(maps), 1)
     single = [] if maps else [(name, m) for name in names for m in list(digest.along(name).values())[:1]]
-    heights = [0.75, *([3.0] if maps or single else []), *([2.0] if names else [])]
+    heights = [
+        0.35 + 0.2 * -(-len(digest.statuses) // 3),
+        *([3.0] if maps or single else []),
+        *([2.0] if names else []),
+    ]
     if digest.sensitivity:
         heights.append(1.1 + 0.3 * min(len(digest.axes), BARS))
     figure = new_figure(max(3.7 * columns, 6.4), sum(heights))

@@ -63,7 +63,7 @@ def _told(digest: Digest) -> dict[str, Any]:
     rows = tables.regions(digest)
     return {
         "title": " ".join(scan.question.split()) or f"A scan over {listed(list(scan.axes))}",
-        "found": found_words(digest, [r.region for r in rows]),
+        "found": found_words(digest, [r.region for r in rows if r.region is not None]),
         "design_words": design_words(scan),
         "axes": tables.axes(scan),
         "statuses": statuses,

@@ -129,7 +129,7 @@ def _place_heads(scan: Any) -> list[str]:
 def slow_chunks(digest: Digest, most: int) -> Table | None:
     slowest = digest.slowest_chunks(most)
     seconds = np.asarray(digest.scan.chunks.get("seconds", ()), float)
-    if not slowest:
+    if len(seconds) < 2 or not slowest:
         return None
     usual = float(np.nanmedian(seconds))
     rows = [

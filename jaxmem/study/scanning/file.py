@@ -96,8 +96,9 @@ def _rest(path: Any, overrides: Sequence[Override], table: ScanTable, problems: 
     plan = experiment.load(path, overrides, rest=True)
     membrane = select(plan.membrane, 0)
     pools = [f"{name}.{side}" for name, side in membrane.pools()]
+    there = ["v", *pools, *(x for x in TOLD if x not in ("v", "status"))]
     for i, name in enumerate(table.keep or ()):
-        if name not in (there := ["v", *pools, *(x for x in TOLD if x not in ("v", "status"))]):
+        if name not in there:
             problems.add(("scan", "keep", i), unknown(name, there, "number of a rest"))
     keep = None if table.keep is None else tuple(table.keep)
     question = questions.Rests(membrane, precision=table.precision or "float64", keep=keep)

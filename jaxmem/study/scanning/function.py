@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
+from types import CodeType
 
 import equinox as eqx
 import numpy as np
@@ -58,6 +59,14 @@ class Function(Question):
     @functools.cached_property
     def identity(self) -> str:
         code = getattr(self.function, "__code__", None)
-        body = b"" if code is None else code.co_code + repr(code.co_consts).encode()
         where = f"{self.function.__module__}:{self.function.__qualname__} {self.gives} {self.takes}"
-        return hashlib.sha256(where.encode() + body).hexdigest()
+        return hashlib.sha256((where if code is None else where + _told(code)).encode()).hexdigest()
+
+
+def _told(code: CodeType) -> str:
+    """What a function does, the same in every process: functions within it have addresses, and sets no order."""
+    constants = [
+        _told(x) if isinstance(x, CodeType) else sorted(map(repr, x)) if isinstance(x, frozenset) else x
+        for x in code.co_consts
+    ]
+    return repr((code.co_code, code.co_names, code.co_varnames, constants))

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from jaxmem.study.files import StoreError, check_target
+from jaxmem.study.files import NO_ROOM, StoreError, check_target
 from jaxmem.study.scanning.conditions import Known, read
 from jaxmem.study.scanning.executors.base import Died, Done, Executor, Failed, Outcome
 from jaxmem.study.scanning.executors.in_process import InProcess
@@ -19,6 +19,7 @@ from jaxmem.study.scanning.result import Scan, read_scan
 from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary
 from jaxmem.study.scanning.sizing import chunk_size, trial
 
+KEPT = "the chunks that are done are kept: mend it and type the same line again"
 ALONE = 2  # times that a chunk which took its worker along is tried again, with nothing beside it
 PATIENCE = 60.0  # s that one part waits for another that is ending, or merging
 TOLD_EVERY = 2.0  # s between notes of how far it is
@@ -110,6 +111,10 @@ def merged(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan:
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise OSError(f"{error.strerror}; {KEPT}") from None
+            raise
     return read_scan(folder.output)
 
 
@@ -250,7 +255,7 @@ def _alone(
 
 def _note_failure(out: Failed, folder: Folder, standing: Standing, say: Callable[[str], None]) -> None:
     if out.hopeless:
-        raise OSError(f"{out.why}; the chunks that are done are kept: mend it and type the same line again")
+        raise OSError(f"{out.why}; {KEPT}")
     folder.write_failure(out.chunk, "error", out.why)
     standing.failed += out.chunk.stop - out.chunk.start
     say(f"the points {out.chunk.start:,} to {out.chunk.stop - 1:,} failed: {out.why}")

@@ -85,4 +85,6 @@ def told(error: Exception) -> str:
     """An error in a line."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return "not enough memory for a chunk of this size (a smaller --chunk with --fresh needs less)"
-    return str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from typing import Any
 from jaxmem import __version__
 from jaxmem.study.scanning.executors.base import Died, Executor, Failed, Outcome
 from jaxmem.study.scanning.executors.dask_task import VersionError, Work, answer
+from jaxmem.study.scanning.executors.environment import settings
 from jaxmem.study.scanning.executors.pool import pickled
 from jaxmem.study.scanning.executors.slots import slots
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
@@ -99,7 +100,9 @@ class _Map:
 
     def __init__(self, executor: Dask, plan: ScanPlan, left: Iterator[Chunk], output: Path):
         content = pickled(plan, output)
-        self.work = Work(hashlib.sha256(content).hexdigest(), content, __version__)
+        self.work = Work(
+            hashlib.sha256(content).hexdigest(), content, __version__, settings(), os.environ.get("XLA_FLAGS")
+        )
         self.executor, self.left, self.folder = executor, left, Folder(output)
         self.serial = itertools.count()
         self.flying: dict[Any, tuple[int, Chunk]] = {}  # future -> its place in the order of submission

@@ -6,16 +6,18 @@ import sys
 from typing import Any, NamedTuple
 
 from jaxmem import __version__
-from jaxmem.study.scanning.executors.environment import prepare
+from jaxmem.study.scanning.executors.environment import keep_programs, variables
 from jaxmem.study.scanning.executors.slots import Slot
 
 
 class Work(NamedTuple):
-    """A pickled (plan, output), ``key``: its digest, and the version of jaxmem that asks."""
+    """A pickled (plan, output), ``key``: its digest, and who asks: version of jaxmem, settings and flags of its JAX."""
 
     key: str
     content: bytes
     version: str
+    settings: dict[str, Any]
+    flags: str | None
 
 
 class VersionError(RuntimeError):
@@ -28,13 +30,14 @@ _read: dict[str, Any] = {}  # the last (plan, output), by key
 def answer(work: Work, chunk: tuple[int, int], slots: list[Slot] | None) -> Any:
     """The outcome of a chunk, in the process of a Dask worker.
 
-    Its first chunk sets that process up as ``jaxmem`` does its own, with 64-bit numbers; where JAX is imported already
-    its configuration is changed, for the process is a worker's. ``slots``: of a local cluster, by name of the worker.
+    Its first chunk gives that process the coordinator's settings of JAX, so that it finds the same bits; where JAX is
+    imported already its configuration is changed, for the process is a worker's. ``slots``: of a local cluster, by name
+    of the worker.
     """
     if work.version != __version__:
         raise VersionError(f"the worker has jaxmem {__version__}, the scan is run by {work.version}")
     if work.key not in _read:
-        _set_up(slots)
+        _set_up(work, slots)
         _read.clear()
         _read[work.key] = pickle.loads(work.content)
     from jaxmem.study.scanning.executors import base
@@ -47,15 +50,19 @@ def answer(work: Work, chunk: tuple[int, int], slots: list[Slot] | None) -> Any:
         return base.Failed(Chunk(*chunk), f"SystemExit: {error}", False)
 
 
-def _set_up(slots: list[Slot] | None) -> None:
+def _set_up(work: Work, slots: list[Slot] | None) -> None:
     if slots:
         from distributed import get_worker
 
         slots[int(get_worker().name) % len(slots)].enter()
         os.dup2(2, 1)  # stdout is the coordinator's
     if "jax" not in sys.modules:
-        prepare()
+        os.environ.update(variables(work.settings))
+        if work.flags is not None:
+            os.environ.setdefault("XLA_FLAGS", work.flags)
+        keep_programs()
         return
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    for name, value in work.settings.items():
+        jax.config.update(name, value)

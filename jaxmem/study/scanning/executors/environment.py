@@ -9,9 +9,15 @@ import importlib.metadata
 import os
 import pathlib
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 WHILE_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 WHILE_LOOP_FLAG = f"--xla_backend_extra_options={WHILE_LOOPS}=10000000"
+SETTINGS = (
+    "jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable",
+    "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs",
+)  # fmt: skip
 
 
 def prepare(device: str | None = None) -> None:
@@ -27,9 +33,26 @@ def prepare(device: str | None = None) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if needs_flag() and "xla_backend_extra_options" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {WHILE_LOOP_FLAG}".strip()
+    keep_programs()
+
+
+def keep_programs() -> None:
+    """Compiled programs are kept for later processes, unless it is said where."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and (folder := _cache()) is not None:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+
+def settings() -> dict[str, Any]:
+    """What a worker needs to find the same bits as this process would, and its programs: JAX's settings by name."""
+    import jax
+
+    return {name: value for name in SETTINGS if (value := getattr(jax.config, name, None)) is not None}
+
+
+def variables(given: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as JAX reads them from the environment."""
+    return {name.upper(): str(int(x) if isinstance(x, bool) else x) for name, x in given.items()}
 
 
 def needs_flag() -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmem.study.scanning.executors.base import Died, Executor, Outcome
+from jaxmem.study.scanning.executors.environment import settings, variables
 from jaxmem.study.scanning.executors.slots import Slot, slots
 from jaxmem.study.scanning.executors.worker import DEAF, READY, Load, Refused, Setup, receive, send
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
@@ -29,7 +30,8 @@ class Pool(Executor):
 
     ``devices``: GPUs by number or UUID, "cpu" for none; None: every GPU there is. ``workers``: None is one per GPU, or
     one per ``threads`` cores where there are none. ``threads``: cores of each; None shares them out (one each where
-    ``workers`` is None too). More workers than GPUs share them. Raises ValueError.
+    ``workers`` is None too). More workers than GPUs share them. Raises ValueError. Workers have this process' settings
+    of JAX, so that they find the same bits.
 
     A process has one chunk at a time, so its death costs that chunk and no other; another takes its place. All end with
     this process, whatever ends it. Functions in the plan must be those of a module that a worker can import.
@@ -144,7 +146,7 @@ class _Process:
     def __init__(self, place: int, slot: Slot):
         self.place, self.ready, self.chunk = place, False, None
         path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | slot.environment | {"PYTHONPATH": os.pathsep.join(path)}
+        environment = os.environ | variables(settings()) | slot.environment | {"PYTHONPATH": os.pathsep.join(path)}
         command = [sys.executable, "-P", "-m", "jaxmem.study.scanning.executors.worker"]
         before = signal.pthread_sigmask(signal.SIG_BLOCK, DEAF)  # from its first moment on; see there
         try:

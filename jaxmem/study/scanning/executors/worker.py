@@ -16,7 +16,7 @@ import threading
 import traceback
 from typing import Any, NamedTuple
 
-from jaxmem.study.scanning.executors.environment import prepare
+from jaxmem.study.scanning.executors.environment import keep_programs
 from jaxmem.study.scanning.executors.slots import Slot
 
 LENGTH = struct.Struct("<Q")
@@ -79,7 +79,7 @@ def main() -> None:
     setup = receive(incoming)
     sys.path[:] = setup.path
     setup.slot.enter()
-    prepare()
+    keep_programs()
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(incoming, messages), daemon=True).start()
     plan = output = None
