@@ -139,7 +139,7 @@ def test_pumps_that_cannot_rest_begin_again_by_themselves() -> None:
 
 @pytest.mark.slow
 def test_what_is_seen_of_a_simulation_does_not_depend_on_the_company() -> None:
-    passive = jm.Membrane({"leak": jm.Leak(0.1, e=-70.0)})
+    passive = jm.Membrane({"leak": jm.Leak(0.1, ion="k")}, species={"k": ION["k"]})
     trial = jm.Trial(jm.StepCurrent(-0.3, 5.0, 15.0), 20.0, 0.1, initial="given")
     aims = {"minimum_v": jm.Target(-72.0, sd=0.1, during=trial), "final_v": jm.Target(-70.5, sd=0.1, during=trial)}
     question = jm.questions.Fits(passive, free={"leak.g": (0.01, 1.0), "capacitance": (0.3, 3.0)}, targets=aims)

@@ -176,6 +176,14 @@ def numbers_at_rest(membrane: Membrane) -> dict[str, np.ndarray]:
     return kept | {"residual": np.asarray(rest.residual)} | {k: np.asarray(x, np.int32) for k, x in whole.items()}
 
 
+def types_at_rest(membrane: Membrane) -> dict[str, np.dtype]:
+    """The names and types of :func:`numbers_at_rest`, without a search."""
+    state = jax.eval_shape(lambda m: m.initial_state(), membrane)
+    real = ("v", *sorted(f"{name}.{side}" for name, side in membrane.pools()), *jax.eval_shape(_numbers, membrane, state))
+    whole = dict.fromkeys(("status", "stability", "iterations"), np.dtype(np.int32))
+    return dict.fromkeys((*real, "residual"), np.dtype(np.float64)) | whole
+
+
 def told_of(membrane: Membrane, number: str) -> tuple[str, str]:
     """Unit and meaning of one of these numbers."""
     if number in TOLD:
