@@ -182,7 +182,7 @@ def types_at_rest(membrane: Membrane) -> dict[str, np.dtype]:
     real = (
         "v",
         *sorted(f"{name}.{side}" for name, side in membrane.pools()),
-        *jax.eval_shape(_numbers, membrane, state),
+        *jax.eval_shape(_numbers, (membrane, state)),
     )
     whole = dict.fromkeys(("status", "stability", "iterations"), np.dtype(np.int32))
     return dict.fromkeys((*real, "residual"), np.dtype(np.float64)) | whole
