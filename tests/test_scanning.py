@@ -465,16 +465,29 @@ def test_a_small_disk_that_fills_up_and_grows(tmp_path, small_disk):
     assert datasets(scan.path) == datasets(quietly(question, design, output=tmp_path / "whole.h5").path)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_is_the_same_scan(tmp_path, kills):
-    command = [sys.executable, KILLS, tmp_path / "k", str(kills), "11"]
-    env = os.environ | {"PYTHONPATH": str(Path(jm.__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
+def killed(place, kills, workers=0):
+    """The report of so many kills at random moments."""
+    command = [sys.executable, KILLS, place / "k", str(kills), "11", str(workers)]
+    paths = os.pathsep.join([str(Path(jm.__file__).parents[1]), str(KILLS.parent)])
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] == kills and told["left"] == []
-    if kills > 100:
-        assert set(told["phases"]) >= {"computing", "merging"}
+    assert told["kills"] >= kills and told["left"] == []
+    return told
+
+
+def test_killed_at_random_moments_it_is_the_same_scan(tmp_path):
+    killed(tmp_path, 5)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(tmp_path):
+    assert set(killed(tmp_path, 200)["phases"]) >= {"computing", "merging"}
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed(tmp_path):
+    assert killed(tmp_path, 40, workers=2)["phases"]["worker"] > 10
 
 
 # ---------------------------------------------------------------------- what is wrong is said
