@@ -74,7 +74,7 @@ class Dask(Executor):
 
     def _connect(self) -> None:
         from dask import config
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         if self._client is not None and self._client.status == "running":
             return
@@ -84,13 +84,28 @@ class Dask(Executor):
         try:
             with config.set(QUIET), _quiet():
                 if self.address is None:
-                    self._cluster = LocalCluster(
-                        n_workers=self.workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
-                        silence_logs=logging.CRITICAL,
-                    )  # fmt: skip
+                    self._cluster = self._local()
                 self._client = Client(self.address or self._cluster, set_as_default=False)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _local(self) -> Any:
+        """A cluster here; a worker that is killed at its start takes all of it along, so it is tried again."""
+        from distributed import LocalCluster
+
+        options = {
+            "threads_per_worker": 1,
+            "memory_limit": 0,
+            "dashboard_address": None,
+            "silence_logs": logging.CRITICAL,
+        }
+        for left in reversed(range(TRIES)):
+            try:
+                return LocalCluster(n_workers=self.workers, **options)
+            except RuntimeError:
+                if not left:
+                    raise
+        raise AssertionError
 
     def _count(self) -> int:
         return len(self._client.nthreads())
