@@ -141,9 +141,15 @@ def test_the_file_of_a_fit_may_have_a_scan() -> None:
 
 def test_overrides(load: Any) -> None:
     plan = load(
-        REST, "scan.axes.k.outside.points=5", "scan.axes.k.outside.high=12 mM", "scan.chunk=7", "k_leak.g=0.2",
-        'scan.axes.na_leak.g={ low = 0.1, high = 0.2, points = 2 }', "scan.regions.odd=v > 0 and k.outside < 3 uM and status is ok", "scan.keep=[\"v\"]",
-    )  # fmt: skip
+        REST,
+        "scan.axes.k.outside.points=5",
+        "scan.axes.k.outside.high=12 mM",
+        "scan.chunk=7",
+        "k_leak.g=0.2",
+        "scan.axes.na_leak.g={ low = 0.1, high = 0.2, points = 2 }",
+        "scan.regions.odd=v > 0 and k.outside < 3 uM and status is ok",
+        'scan.keep=["v"]',
+    )
     assert plan.design.told["shape"] == [2, 5, 2] and plan.chunk == 7 and plan.question.keep == ("v",)
     assert plan.design.axes["k.outside"].high == 12.0
     assert list(plan.regions) == ["rests well", "odd"]
@@ -240,7 +246,7 @@ WRONG = {
     "traces": (SIMULATION + "[[output.traces]]\nvariables = [\"v\"]\n", "output.traces: a scan keeps measures"),
     "precision": (SIMULATION.replace("seed = 3", 'precision = "float32"'), "a simulation's is run.precision"),
     "no run": (SIMULATION.replace('[run]\nduration = "5 ms"\nprecision = "float64"\n', ""), "run: is missing"),
-    "a fit": (REST.replace('"rest"', '"fit"').replace('keep = ["v", "na.inside"]\n', ""), "scan.ask: a scan of fits"),
+    "a fit": (REST.replace('"rest"', '"fit"').replace('keep = ["v", "na.inside"]\n', ""), "fit: is missing"),
 }  # fmt: skip
 
 

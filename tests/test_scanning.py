@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,27 @@ def test_what_is_done_is_kept_and_not_computed_again(tmp_path):
     assert not folder.place.exists()
     again = quietly(asks(), grid(), output=output, question="What?", note=told.append)  # nothing is left to do
     assert "complete" in told[-1] and again.identity == scan.identity
+
+
+def test_stopped_it_keeps_what_was_being_computed(tmp_path):
+    told = []
+
+    def slow(at):
+        if len(at["a"]) == 10:
+            told.append(at["a"][0])
+            time.sleep(0.1)
+        return parabola(at)
+
+    _, folder = begun(tmp_path, chunks=2, question=asks(slow))
+    assert len(folder.done()) == len(told) >= 2
+
+
+def test_another_version_is_told(tmp_path, monkeypatch):
+    output, _ = begun(tmp_path)
+    monkeypatch.setattr("jaxmem.study.scanning.run.made_by", lambda: {"jaxmem": "9.9", "jax": "1", "numpy": "2"})
+    told = []
+    quietly(asks(), grid(), output=output, note=told.append)
+    assert "was begun with jaxmem" in told[0] and "(here 9.9)" in told[0]
 
 
 def test_another_experiment_is_refused_and_the_difference_shown(tmp_path):

@@ -159,6 +159,25 @@ def test_a_whole_grid_is_exact() -> None:
     np.testing.assert_allclose(holed.first, found.first, atol=0.1)
 
 
+@pytest.mark.parametrize("inside", [64, 600])
+def test_few_inner_points_that_all_outer_ones_meet(inside: int) -> None:
+    """A grid of 12 x 10 around few points: their axes are known as well as few points say, and no better."""
+    found = []
+    for seed in range(20):
+        u, v = np.random.default_rng(seed).random((2, inside))
+        x, y = (a.ravel() for a in np.meshgrid((np.arange(12) + 0.5) / 12, (np.arange(10) + 0.5) / 10))
+        columns = {"x": np.repeat(x, inside), "y": np.repeat(y, inside), "u": np.tile(u, 120), "v": np.tile(v, 120)}
+        levels = lambda n: ListedAxis(levels=tuple((np.arange(n) + 0.5) / n))
+        axes = {"x": levels(12), "y": levels(10), "u": ListedAxis(low=0, high=1), "v": ListedAxis(low=0, high=1)}
+        design = {"kind": "nested", "inner": {"points": inside, "axes": {"u": {}, "v": {}}}}
+        columns["f"] = columns["x"] + columns["u"] + 2 * columns["v"]
+        found.append(sensitivity(listed(axes, columns, design=design), resamples=200)["f"])
+    true = np.array([1, 0, 1, 4]) / 6
+    np.testing.assert_allclose(np.mean([f.first for f in found], 0), true, atol=1.0 / np.sqrt(20 * inside) + 0.02)
+    inside_ends = [(f.first_low[2:] <= true[2:]) & (f.first_high[2:] >= true[2:]) for f in found]
+    assert np.mean(inside_ends) > 0.8
+
+
 @pytest.mark.parametrize("kind", ["sensitivity", "random", "grid"])
 def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
     x = np.repeat(np.arange(40.0), 3)

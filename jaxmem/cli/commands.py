@@ -1,50 +1,11 @@
 """The commands and their options. Nothing heavy is imported until one runs, so that ``--help`` answers at once."""
 
-import sys
 from typing import Any
 
 import click
 
-from jaxmem import __version__
-from jaxmem.cli import errors
-
-EXISTING = click.Path(exists=True, dir_okay=False, readable=True)
-NEW = click.Path(dir_okay=False)
-PRECISION = click.Choice(["float32", "float64"])
-KIND = click.Choice(["overview", "voltage", "concentrations", "reversals", "currents", "map", "distributions"])
-
-
-class _Commands(click.Group):
-    """Turns what a user can mend into one message and an exit status, and leaves bugs their tracebacks."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            click.echo(str(stop) or "interrupted; nothing written", err=True)
-            sys.exit(errors.INTERRUPTED)
-        except Exception as error:
-            status = errors.status(error)
-            if status is None:
-                raise
-            click.echo(f"error: {errors.text(error)}", err=True)
-            sys.exit(status)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message="jaxmem %(version)s")
-def cli() -> None:
-    """Populations of excitable membranes with electrogenic pumps and living ion concentrations.
-
-    \b
-    jaxmem simulate EXPERIMENT.toml -o OUT.h5   run an experiment
-    jaxmem rest EXPERIMENT.toml -o REST.h5      where its cells rest, without running
-    jaxmem fit EXPERIMENT.toml -o FIT.h5        the parameters that give what was measured
-    jaxmem scan EXPERIMENT.toml -o SCAN.h5      a question at every point of a design
-    jaxmem show OUT.h5                          what is in a result
-    jaxmem plot OUT.h5 --kind reversals         a figure of it
-    jaxmem export OUT.h5                        its points or cells as a CSV file
-    """
+from jaxmem.cli import scan_commands as scan_commands  # which puts its own into the group
+from jaxmem.cli.group import EXISTING, KIND, NEW, PRECISION, cli
 
 
 @cli.command(short_help="Run an experiment file.")
@@ -157,137 +118,6 @@ def fit(**options: Any) -> None:
     fit(**options)
 
 
-@cli.command(short_help="Ask at every point of a design.")
-@click.argument("experiment", type=EXISTING)
-@click.option("-o", "--output", type=NEW, help="The HDF5 file to write (default: EXPERIMENT.h5 in this directory).")
-@click.option(
-    "--set", "settings", multiple=True, metavar="PATH=VALUE",
-    help="Replace a value of the file: scan.points=1024, scan.axes.k.outside.points=5, or a parameter: pump.i_max=\"1.2 uA/cm^2\".",
-)  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), help="As --set scan.seed=N.")
-@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to compute (default: GPUs if there are any).")
-@click.option("--chunk", type=click.IntRange(1), help="Points at a time (default: from a short trial and the memory).")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Compute in N processes of this machine.")
-@click.option(
-    "--dask", metavar="ADDRESS", help="Compute on a Dask cluster: tcp://host:port of its scheduler, or 'local'."
-)
-@click.option("--part", metavar="K/N", help="Compute the K-th of N parts alone, as tasks of a scheduler's array do.")
-@click.option("--fresh", is_flag=True, help="Throw away what is there and begin anew.")
-@click.option("--retry-failed", is_flag=True, help="Try chunks again that failed as a whole.")
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be asked and how long; write nothing.")
-@click.option("--no-figure", is_flag=True, help="Do not draw the overview beside the result.")
-def scan(**options: Any) -> None:
-    """Ask a question at every point of a design over parameters; write one HDF5 file and one figure.
-
-    The file says what is simulated, put to rest or fitted, as for the commands of these names, and in [scan] what is
-    asked (ask), over which axes ([scan.axes]), by which design. Points without an answer get a status and a reason.
-
-    It may be stopped at any moment, by Ctrl-C, kill -9 or a power cut: the same line typed again goes on. Until all
-    is merged the work is in OUT.h5.scan/ beside the result.
-
-    \b
-    jaxmem scan landscape.toml --dry-run            how many points, how long, how large
-    jaxmem scan landscape.toml -o landscape.h5      runs, or goes on
-    jaxmem scan landscape.toml --workers 8          in eight processes
-    jaxmem scan landscape.toml --part 3/10          one of ten parts; 'jaxmem slurm' writes the script
-    jaxmem status landscape.h5                      how far it is
-    jaxmem report landscape.h5                      a page to show
-    """
-    from jaxmem.cli.process import prepare
-
-    prepare(options["device"])
-    from jaxmem.cli.scan import scan
-
-    scan(**options)
-
-
-@cli.command(short_help="The script that runs a scan on a SLURM cluster.")
-@click.argument("experiment", type=EXISTING)
-@click.option("-o", "--output", type=NEW, help="The HDF5 file of the scan (default: EXPERIMENT.h5 in this directory).")
-@click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="As for 'jaxmem scan'.")
-@click.option("--seed", type=click.IntRange(0), help="As --set scan.seed=N.")
-@click.option("--chunk", type=click.IntRange(1), help="Points at a time, as for 'jaxmem scan'.")
-@click.option("--tasks", type=click.IntRange(1), default=16, show_default=True, help="Parts, each a task of the array.")
-@click.option("--gpus-per-task", type=click.IntRange(1), metavar="K", help="GPUs of each part.")
-@click.option("--cpus-per-task", type=click.IntRange(1), metavar="K", help="Cores of each part.")
-@click.option("--time", metavar="LIMIT", help="Time limit of each part, as SLURM has it: 04:00:00.")
-@click.option("--partition", help="The partition of the cluster.")
-@click.option("--venv", metavar="PATH", help="The virtual environment with jaxmem (default: that of this command).")
-def slurm(**options: Any) -> None:
-    """Print a script for bash and sbatch: a job array that computes a scan in parts, and a job behind it that merges.
-
-    What is done is kept, whatever ends a part; the same script submitted again computes what is missing.
-
-    \b
-    jaxmem slurm landscape.toml --tasks 100 --cpus-per-task 8 --time 04:00:00 > landscape.sh
-    bash landscape.sh                              submits it
-    jaxmem status landscape.h5                     how far it is
-    """
-    from jaxmem.cli.process import prepare
-
-    prepare("cpu")
-    from jaxmem.cli.slurm import slurm
-
-    slurm(**options)
-
-
-@cli.command(short_help="How far a scan is.")
-@click.argument("file", type=click.Path())
-def status(file: str) -> None:
-    """How far the scan is whose result FILE will be, who is at work on it, and what failed."""
-    from jaxmem.cli.process import prepare
-
-    prepare("cpu")
-    from jaxmem.cli.scan_files import status
-
-    status(file)
-
-
-@cli.command(short_help="Merge a scan whose parts are all done.")
-@click.argument("file", type=click.Path())
-@click.option("--experiment", type=EXISTING, help="The experiment file, where it is no longer where it was.")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="As it was given to 'jaxmem scan', with --experiment.",
-)
-def merge(**options: Any) -> None:
-    """Make one file of the shards in FILE.scan/, verify it, and remove them; 'jaxmem scan' does so by itself."""
-    from jaxmem.cli.process import prepare
-
-    prepare("cpu")
-    from jaxmem.cli.scan_files import merge
-
-    merge(**options)
-
-
-@cli.command(short_help="Is a scan still what was computed?")
-@click.argument("file", type=click.Path())
-@click.option("--sample", type=click.IntRange(0), default=64, show_default=True, help="Points to compute again.")
-@click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to compute (default: a GPU if there is one).")
-def verify(file: str, sample: int, device: str | None) -> None:
-    """Check a scan: checksums, completeness, and some of its points computed again, to the bit."""
-    from jaxmem.cli.process import prepare
-
-    prepare(device)
-    from jaxmem.cli.scan_files import verify
-
-    verify(file, sample)
-
-
-@cli.command(short_help="A page about a scan.")
-@click.argument("file", type=EXISTING)
-@click.option("-o", "--output", type=NEW, help="The page to write, .html (default: FILE.html).")
-@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
-def report(**options: Any) -> None:
-    """Write one HTML page about a scan that needs nothing else: to show, to send around, to print, for a phone."""
-    from jaxmem.cli.report import report
-
-    report(**options)
-
-
 @cli.command(short_help="What a result file holds.")
 @click.argument("file", type=EXISTING)
 @click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")
@@ -325,15 +155,13 @@ def plot(**options: Any) -> None:
 def export(**options: Any) -> None:
     """Write the points of a scan, or the cells of any other result, as a CSV file with a row each.
 
-    Lines that begin with "#" tell the units. A spreadsheet reads the file, and so does the design "list" of a scan:
-    export the points of a region and scan them again, with more asked.
+    Lines that begin with "#" tell the units. The design "list" of a scan reads it: ask more of a region's points.
 
     \b
     jaxmem export landscape.h5                                         all points
     jaxmem export landscape.h5 --where "v between -72 mV and -68 mV and atp_per_second < 2e8"
     jaxmem export landscape.h5 --region "rests well" -o well.csv
-    jaxmem export rest.h5 --columns cell,v,na.inside --where "status is ok and not v > -60"
-    python -c 'import pandas; print(pandas.read_csv("well.csv", comment="#"))'
+    jaxmem export rest.h5 --columns cell,v,na.inside --where "not v > -60"
     """
     from jaxmem.cli.process import prepare
 
@@ -368,8 +196,10 @@ def devices() -> None:
 
 @cli.command(short_help="Run one cell of a result again, in full.")
 @click.argument("file", type=EXISTING)
-@click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell.")
-@click.option("-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5).")
+@click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell, of a scan of the point.")
+@click.option(
+    "-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5, FILE-point-N.h5)."
+)
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to run (default: a GPU if there is one).")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def rerun(**options: Any) -> None:

@@ -222,12 +222,18 @@ def rerun(file: str, cell: int, output: str | None, device: str | None, overwrit
     from jaxmem.study.store import load
 
     source = pathlib.Path(file)
-    target = pathlib.Path(output or f"{source.stem}-cell-{cell}.h5")
+    scanned = kind_of(source) == "scan"
+    target = pathlib.Path(output or f"{source.stem}-{'point' if scanned else 'cell'}-{cell}.h5")
     try:
         check_target(target, overwrite)
     except FileExistsError as error:
         raise UserError(f"{error} (--overwrite replaces it)") from None
     execution = Execution(device=find_device(device))
+    if scanned:
+        from jaxmem.cli.rerun_point import rerun_point
+
+        rerun_point(source, cell, target, execution, overwrite)
+        return
     with Progress() as progress:
         progress.phase(f"Reading {file}")
         whole = load(file)

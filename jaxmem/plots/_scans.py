@@ -33,7 +33,11 @@ def scan(found: Any, *, title: str | None = None) -> "Figure":
     names, maps = digest.main, digest.maps
     columns = max(len(names), len(maps), 1)
     single = [] if maps else [(name, m) for name in names for m in list(digest.along(name).values())[:1]]
-    heights = [0.75, *([3.0] if maps or single else []), *([2.0] if names else [])]
+    heights = [
+        0.35 + 0.2 * -(-len(digest.statuses) // 3),
+        *([3.0] if maps or single else []),
+        *([2.0] if names else []),
+    ]
     if digest.sensitivity:
         heights.append(1.1 + 0.3 * min(len(digest.axes), BARS))
     figure = new_figure(max(3.7 * columns, 6.4), sum(heights))
@@ -58,7 +62,8 @@ def _caption(digest: Digest) -> str:
     good = digest.scan.points - digest.failed
     parts = [f"{good:,} of {digest.scan.points:,} points have an answer."]
     if digest.maps and digest.main:
-        parts.append("Maps: the two axes that decide most, all others pooled.")
+        pooled = len(digest.axes) > 2
+        parts.append(f"Maps: {'the two axes that decide most, all others pooled' if pooled else 'both axes'}.")
     elif digest.main:
         parts.append("Top: median (line), 5 to 95 % (band).")
     if digest.failed:
@@ -67,7 +72,7 @@ def _caption(digest: Digest) -> str:
         parts.append("Histograms: line at the median, band 5 to 95 %.")
     if digest.sensitivity:
         parts.append("Bars: Sobol indices with 95 % intervals, of the points that have an answer.")
-    return " ".join(parts)
+    return " ".join(parts).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 # ---------------------------------------------------------------------- panels of a page

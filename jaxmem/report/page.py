@@ -63,7 +63,7 @@ def _told(digest: Digest) -> dict[str, Any]:
     rows = tables.regions(digest)
     return {
         "title": " ".join(scan.question.split()) or f"A scan over {listed(list(scan.axes))}",
-        "found": found_words(digest, [r.region for r in rows]),
+        "found": found_words(digest, [r.region for r in rows if r.region is not None]),
         "design_words": design_words(scan),
         "axes": tables.axes(scan),
         "statuses": statuses,
@@ -87,13 +87,17 @@ def _told(digest: Digest) -> dict[str, Any]:
         "slow_points": tables.slow_points(digest, slow),
         "slow_words": f"The points with the largest number of {digest.effort or 'steps'}.",
         "failed": tables.failed(digest, examples),
-        "failed_words": f"The first {FEW} of each kind, at most, in the order of the design.",
+        "failed_words": f"The first {FEW} of each kind, at most, in the order of the design{_axes_left(scan)}.",
         "errors": tables.errors(scan, ERRORS),
         "rerun_words": "Everything that can be recorded of a point is computed again with this line; --cell is its number.",
         "rerun": f"jaxmem rerun {shlex.quote(Path(scan.path).name)} --cell {_worth_a_look(examples, slow)}",
         "provenance": tables.provenance(digest),
         "experiment": scan.experiment,
     }
+
+
+def _axes_left(scan: Any) -> str:
+    return f"; the first {tables.WIDEST} of {len(scan.axes)} axes" if len(scan.axes) > tables.WIDEST else ""
 
 
 def _picture(panel: Any) -> dict[str, Any]:

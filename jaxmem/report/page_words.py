@@ -96,8 +96,8 @@ def _deciding(digest: Digest) -> list[str]:
             continue
         i = int(np.nanargmax(index))
         kind = "first-order" if found.total is None else "total"
-        said.append(f"{name} by {found.axes[i]} ({kind} Sobol index {index[i]:.2f})")
-    return [f"Decided most: {'; '.join(said)}."] if said else []
+        said.append(f"{name} depends most on {found.axes[i]} ({kind} Sobol index {index[i]:.2f})")
+    return [f"{'; '.join(said)}."] if said else []
 
 
 # ---------------------------------------------------------------------- design, axes, regions

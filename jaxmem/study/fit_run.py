@@ -1,7 +1,7 @@
 """Running the fit that a file asks for."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxmem.analysis.fitting.fit import fit
 from jaxmem.analysis.fitting.free import Free
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 def run(plan: FitPlan, progress: Callable[[int, int], None] | None = None) -> "Fit":
     """Fit the cells of ``plan``; ``progress(done, total)`` counts fits. Raises what :func:`jaxmem.fit` raises."""
+    return fit(plan.membrane, **arguments(plan), progress=progress)
+
+
+def arguments(plan: FitPlan) -> dict[str, Any]:
+    """What :func:`jaxmem.fit` takes beside the membrane."""
     free = {}
     for path, x in plan.free.items():
         prior = None if x.prior is None else (x.prior[0], x.prior[1])
@@ -25,7 +30,7 @@ def run(plan: FitPlan, progress: Callable[[int, int], None] | None = None) -> "F
             targets[name] = Target(value, sd, at=aim.at, of=aim.of)
         else:
             targets[name] = Target(value[0], sd[0], at=aim.at[0] or None, of=aim.of)
-    return fit(
-        plan.membrane, free=free, targets=targets, tied=plan.tied, starts=plan.starts, method=plan.method, seed=plan.seed,
-        precision=plan.precision, progress=progress,
-    )  # fmt: skip
+    return {
+        "free": free, "targets": targets, "tied": plan.tied, "starts": plan.starts, "method": plan.method,
+        "seed": plan.seed, "precision": plan.precision,
+    }  # fmt: skip

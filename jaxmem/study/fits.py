@@ -165,11 +165,13 @@ def fits_of(
 
 def target_variables(add: Any, name: str, target: Any, fit: "Fit", cells: int | None, unit: str) -> list[Row]:
     """Measured, fitted and residual of each number of a target: ``add(name, values, unit, what it is, dims or none)``."""
+    from jaxmem.analysis.fitting.problem import spread
+
     values, residuals = np.asarray(fit.values[name], float), np.asarray(fit.residuals[name], float)
     own = values.ndim - fit.cost.ndim
     shape = (*values.shape[:own], *(() if cells is None else (cells,)))
     flat = lambda x, rest: np.reshape(x, (-1, *rest))
-    whole = lambda x: flat(np.broadcast_to(np.asarray(x, float), shape), shape[own:])
+    whole = lambda x: flat(spread(x, shape, cells is not None), shape[own:])
     measured, sd = whole(target.value), whole(target.sd)
     values, residuals = (flat(x, fit.cost.shape) for x in (values, residuals))
     if len(values) > LISTED:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.budget import budget, input_resistance, membrane_time_constant
 from jaxmem.analysis.resting import resting_state
 from jaxmem.analysis.setting import widened
@@ -163,13 +164,24 @@ def read_rests(path: Any) -> Rests:
 def numbers_at_rest(membrane: Membrane) -> dict[str, np.ndarray]:
     """What there is to say of each cell's rest, by name; real numbers are NaN where a cell has none."""
     rest = resting_state(membrane)
-    with jax.enable_x64(True):
-        numbers = {name: np.asarray(x) for name, x in _numbers(widened(membrane), rest.state).items()}
+    if rest.v.ndim == 1:  # one program for any number of cells
+        numbers = in_blocks(_numbers, (widened(membrane), rest.state), rest.v.size)
+    else:
+        with jax.enable_x64(True):
+            numbers = {name: np.asarray(x) for name, x in jax.jit(_numbers)((widened(membrane), rest.state)).items()}
     real = {"v": rest.v, **rest.concentrations, **numbers}
     resting = np.asarray(rest.status) == Status.OK
     kept = {name: np.where(resting, np.asarray(x), np.nan) for name, x in real.items()}
     whole = {"status": rest.status, "stability": rest.stability, "iterations": rest.iterations}
     return kept | {"residual": np.asarray(rest.residual)} | {k: np.asarray(x, np.int32) for k, x in whole.items()}
+
+
+def types_at_rest(membrane: Membrane) -> dict[str, np.dtype]:
+    """The names and types of :func:`numbers_at_rest`, without a search."""
+    state = jax.eval_shape(lambda m: m.initial_state(), membrane)
+    real = ("v", *sorted(f"{name}.{side}" for name, side in membrane.pools()), *jax.eval_shape(_numbers, membrane, state))
+    whole = dict.fromkeys(("status", "stability", "iterations"), np.dtype(np.int32))
+    return dict.fromkeys((*real, "residual"), np.dtype(np.float64)) | whole
 
 
 def told_of(membrane: Membrane, number: str) -> tuple[str, str]:
@@ -182,8 +194,8 @@ def told_of(membrane: Membrane, number: str) -> tuple[str, str]:
     return "mM", f"concentration of {name} {side} at rest"
 
 
-@jax.jit
-def _numbers(membrane: Membrane, state: State) -> dict[str, jax.Array]:
+def _numbers(given: tuple[Membrane, State]) -> dict[str, jax.Array]:
+    membrane, state = given
     told = budget(membrane, state)
     costs = {"pump_current": told.pump_current, "atp_per_second": told.atp_per_second, "power": told.power}
     return {

@@ -21,6 +21,7 @@ from jaxmem.analysis.fitting.problem import (
     Tied,
     Vector,
     fitted_membrane,
+    fitted_membranes,
     in_conditions,
     problem,
     taken,
@@ -133,8 +134,8 @@ def _with_rests(
             for x, new in zip(y, draws.again(which[left]), strict=True):
                 x[left] = new
         part = taken(numbers, left)
-        membrane = _everywhere(layout, part, tuple(x[left] for x in y))
-        rest = resting_state(membrane, precision=str(y[0].dtype))
+        _, everywhere = fitted_membranes(layout, part, tuple(x[left] for x in y))
+        rest = resting_state(everywhere, precision=str(y[0].dtype))
         shape = (layout.conditions, left.size)
         whole = lambda x, shape=shape: np.broadcast_to(np.asarray(x), shape)
         here = jax.tree.map(whole, Point(rest.v, rest.state.states, rest.state.book))
@@ -296,12 +297,12 @@ def _rest(layout: Layout, numbers: Numbers, found: Improved, shape: tuple[int, .
     y, followed = found.y, found.u[0]
     members, precision = y[0].shape[-1], str(y[0].dtype)
     whole = lambda x: np.broadcast_to(np.asarray(x), (layout.conditions, members))
-    rest = resting_state(_everywhere(layout, numbers, y), precision=precision)
+    alone, everywhere = fitted_membranes(layout, numbers, y)
+    rest = resting_state(everywhere, precision=precision)
     here = jax.tree.map(whole, (rest.v, rest.status))
     astray = np.flatnonzero(((np.abs(here[0] - followed) > SAME) | (here[1] != Status.OK)).any(0))
     stands = np.ones(members, bool)
     base = next((i for i, (given, drugs) in enumerate(numbers.conditions) if not given and not drugs), None)
-    alone = fitted_membrane(layout, numbers, y)
     outside = resting_state(alone, precision=precision) if base is None else jax.tree.map(
         lambda x: x[base] if np.ndim(x) == 2 else x, rest
     )  # fmt: skip
@@ -309,7 +310,7 @@ def _rest(layout: Layout, numbers: Numbers, found: Improved, shape: tuple[int, .
         part, some = taken(numbers, astray), tuple(x[astray] for x in y)
         point = in_blocks(_point, (part, some, tuple(x[:, astray] for x in found.u)), astray.size, layout)
         other = resting_state(
-            _everywhere(layout, part, some), initial=_state(rest.state, point, astray), precision=precision
+            fitted_membranes(layout, part, some)[1], initial=_state(rest.state, point, astray), precision=precision
         )
         there = np.broadcast_to(np.asarray(other.status), (layout.conditions, astray.size))
         stands[astray] = (there == Status.OK).all(0)

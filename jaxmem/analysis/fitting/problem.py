@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
+from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.fitting.free import Free
 from jaxmem.analysis.fitting.quantities import quantity
 from jaxmem.analysis.fitting.target import Condition, Target
@@ -245,7 +246,7 @@ def _rows(targets: Mapping[str, Target], cells: int | None) -> tuple:
         axes = {what: n for what, n in lengths.items() if n is not None}
         shape = tuple(axes.values())
         try:
-            value, sd = (_spread(x, shape, cells is not None) for x in (t.value, t.sd))
+            value, sd = (spread(x, shape, cells is not None) for x in (t.value, t.sd))
         except ValueError:
             raise ValueError(
                 f"target {name}: its values have the shape {np.shape(t.value)} and sds {np.shape(t.sd)}; wanted is "
@@ -265,7 +266,7 @@ def _rows(targets: Mapping[str, Target], cells: int | None) -> tuple:
     return tuple(split(c) for c in conditions), tuple(trials), tuple(rows), spans, goal, weight
 
 
-def _spread(x: ArrayLike, shape: tuple[int, ...], celled: bool) -> np.ndarray:
+def spread(x: ArrayLike, shape: tuple[int, ...], celled: bool) -> np.ndarray:
     """Values over conditions, samples and cells; where the last axis is missing they are those of every cell."""
     a = np.asarray(x, np.float64)
     if celled and 0 < a.ndim == len(shape) - 1 and a.shape == shape[:-1]:
@@ -300,14 +301,33 @@ def fitted_membrane(layout: Layout, numbers: Numbers, y: Sequence[Any]) -> Membr
     return replaced(numbers.membrane, parameters(layout, numbers, y))
 
 
+def fitted_membranes(layout: Layout, numbers: Numbers, y: Vector) -> tuple[Membrane, Membrane]:
+    """On the host: the membrane in no condition but its own, and in every one; by the same bits for few members and many."""
+    alone, there = in_blocks(_numbers_of, (numbers, y), y[0].shape[-1], layout)
+    membrane = replaced(numbers.membrane, alone)
+    return membrane, replaced(membrane, there)
+
+
+def _numbers_of(given: tuple[Numbers, Vector], layout: Layout) -> tuple[dict[str, Any], dict[str, Any]]:
+    numbers, y = given
+    alone = parameters(layout, numbers, y)
+    like = jax.ShapeDtypeStruct((layout.conditions, *y[0].shape), y[0].dtype)
+    membrane = in_conditions(replaced(numbers.membrane, alone), numbers, like)
+    own = {path: value for path, value, _ in declared(membrane)}
+    return alone, {path: own[path] for path in _conditioned(numbers)}
+
+
+def _conditioned(numbers: Numbers) -> list[str]:
+    """Paths of what some condition changes."""
+    return list(dict.fromkeys(p for given, drugs in numbers.conditions for p in (*given, *(d.path for d in drugs))))
+
+
 def in_conditions(membrane: Membrane, numbers: Numbers, like: Any) -> Membrane:
     """The membrane in every condition: parameters that differ get an axis of conditions before that of members.
 
     ``like`` has the shape and dtype of a number per condition and member.
     """
-    paths = list(dict.fromkeys(
-        p for given, drugs in numbers.conditions for p in (*given, *(d.path for d in drugs))
-    ))  # fmt: skip
+    paths = _conditioned(numbers)
     own = {path: value for path, value, _ in declared(membrane, absent=True)}
     return replaced(membrane, {p: jnp.stack([
         jnp.broadcast_to(jnp.asarray(_level(p, own[p], *c), like.dtype), like.shape[1:]) for c in numbers.conditions

@@ -15,7 +15,7 @@ MAIN = 3  # outputs that are drawn over the axes
 ALONG = 6  # axes that an output is drawn along
 GATHERED = 2**22  # numbers of an output that are held at a time; of more, a random choice
 USUAL = ("v", "resting_potential", "spike_count", "firing_rate", "atp_per_second")  # told before others
-MEANS = ("status", "residual", "iterations", "steps", "cost")  # how an answer was found, not what it is
+MEANS = ("status", "residual", "iterations", "steps", "cost", "failed_at")  # how an answer was found, not what it is
 EFFORT = ("iterations", "steps")  # what a point took
 
 

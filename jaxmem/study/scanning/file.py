@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxmem.membrane.parameters import select
-from jaxmem.study import experiment, toml_file
+from jaxmem.study import experiment, fit_run, fit_table, toml_file
 from jaxmem.study.problems import ExperimentError, Override, Problems, unknown
 from jaxmem.study.rests import CODES, TOLD, told_of
 from jaxmem.study.scanning import conditions, questions
@@ -126,10 +126,20 @@ def _simulation(path: Any, overrides: Sequence[Override], table: ScanTable, prob
 
 
 def _fit(path: Any, overrides: Sequence[Override], table: ScanTable, problems: Problems) -> Asked:
-    text = 'a scan of fits is not there yet; take "rest" or "simulation", or jaxmem fit for a table of cells'
-    problems.add(("scan", "ask"), text)
-    problems.stop()
-    raise AssertionError("a problem was noted")
+    plan = fit_table.load(path, overrides)
+    if plan.cells is not None:
+        text = "is not part of a scan, which fits one cell at every point: give [fit.targets], and as axes what differs, such "
+        problems.add(("data",), text + 'as targets.resting_potential = { low = "-90 mV", high = "-40 mV" }')
+        problems.stop()
+    try:
+        question = questions.Fits(plan.membrane, **fit_run.arguments(plan))
+    except ValueError as error:
+        problems.add(("fit",), str(error))
+        problems.stop()
+        raise AssertionError("a problem was noted") from None
+    outputs = {name: Known(x.unit, x.codes or {}) for name, x in question.outputs.items() if x.entries is None}
+    about = {"preset": plan.preset} | ({"notes": "; ".join(plan.notes)} if plan.notes else {})
+    return Asked(question, plan.question, plan.text, about, outputs)
 
 
 ASK = {"rest": _rest, "simulation": _simulation, "fit": _fit}

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -220,9 +220,9 @@ class Fits(Question):
 
     def _unit(self, name: str, target: Target) -> str:
         of = target.of or name
-        if target.during is None:
-            return unit_of(self.membrane, of)  # type: ignore[arg-type] - functions were refused
-        return seen_unit(self.membrane, target.during.on_grid(self.membrane), of)[0]
+        if target.during is not None:
+            return seen_unit(self.membrane, target.during.on_grid(self.membrane), cast("str", of))[0]
+        return unit_of(self.membrane, cast("str", of))  # functions were refused
 
 
 def _places(prefix: str, x: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """A question: where does the cell rest, what does it cost, and how does it answer?"""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import Parameter, declared
 from jaxmem.membrane.state import Status
-from jaxmem.study.rests import CODES, numbers_at_rest, told_of
-from jaxmem.study.scanning.question import STATUS, Question
+from jaxmem.study.rests import CODES, numbers_at_rest, told_of, types_at_rest
+from jaxmem.study.scanning.question import STATUS, Output, Question
 
 
 class Rests(Question):
@@ -56,16 +57,31 @@ class Rests(Question):
     def working_bytes(self) -> int:
         return 8 * 20 * (len(self.membrane.pools()) + 4)
 
+    @functools.cached_property
+    def outputs(self) -> dict[str, Output]:
+        """What there is to know of a point; found without a search, whose program would serve for nothing else."""
+        types = types_at_rest(self.membrane)
+        return {
+            name: Output(*told[:2], np.dtype(self.precision) if types[name].kind == "f" else types[name], None, told[2])
+            for name, told in self._told(types).items()
+        }
+
     def answer(self, values: Mapping[str, np.ndarray], index: np.ndarray) -> tuple[dict[str, np.ndarray], dict]:
         cells = at_points(self.membrane, values, len(index))
         found = numbers_at_rest(cells)
-        if self.keep is not None:
-            if odd := sorted(set(self.keep) - set(found)):
-                raise ValueError(f"keep: a rest has no {', '.join(odd)}; there are {', '.join(found)}")
-            found = {name: x for name, x in found.items() if name in self.keep or name == STATUS}
-        kept = {name: x.astype(self.precision) if x.dtype.kind == "f" else x for name, x in found.items()}
+        told = self._told(found)
+        kept = {
+            name: x.astype(self.precision) if x.dtype.kind == "f" else x for name, x in found.items() if name in told
+        }
+        return kept, told
+
+    def _told(self, there: Collection[str]) -> dict[str, tuple[str, str, dict[int, str] | None]]:
+        """Unit, meaning and codes of what is kept of these numbers."""
+        if odd := sorted(set(self.keep or ()) - set(there)):
+            raise ValueError(f"keep: a rest has no {', '.join(odd)}; there are {', '.join(there)}")
+        kept = [name for name in there if self.keep is None or name in self.keep or name == STATUS]
         words = lambda name: {int(w): w.name.lower() for w in CODES[name]} if name in CODES else None
-        return kept, {name: (*told_of(self.membrane, name), words(name)) for name in kept}
+        return {name: (*told_of(self.membrane, name), words(name)) for name in kept}
 
 
 def at_points(membrane: Membrane, values: Mapping[str, np.ndarray], points: int) -> Membrane:

@@ -80,9 +80,11 @@ def _told(name: str, axes: tuple[str, ...], found: given_data.Found, confidence:
     whole = found.used + found.left_out
     if found.left_out:
         share = found.left_out / whole
-        said.append(f"{found.left_out:,} of {whole:,} {found.unit} ({share:.2g} of all) are left out: {found.why}")
+        said.append(f"{found.left_out:,} of {whole:,} {found.unit} ({share:.1%}) are left out: {found.why}")
         if share > FEW:
-            said.append("warning: these indices describe only the part of the space that answers")
+            said.append(
+                "warning: these indices describe only the part of the space that answers; maps of the status show it"
+            )
     if found.trouble:
         said.append(found.trouble)
     (first, total), (low, high) = (found.first, found.total), found.first_ends

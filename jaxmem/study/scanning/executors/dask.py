@@ -9,7 +9,7 @@ import queue
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Dask(Executor):
             self._connect()
             self.workers = max(1, self._count())
 
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         """Raises RuntimeError where the scheduler is lost, or workers cannot take the plan."""
         self._connect()
         return _Map(self, plan, iter(chunks), output).outcomes()
@@ -129,7 +129,7 @@ class _Map:
         self.room, self.looked, self.complete = 0, -LOOK, time.monotonic()
         self.buried: set[str] = set()  # workers whose death has been reported
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
 
         try:
