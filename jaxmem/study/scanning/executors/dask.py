@@ -26,6 +26,7 @@ LOCAL = "local"
 AHEAD = 2  # chunks per worker: one that is computed, one that waits
 LOOK = 1.0  # s between looks at how many workers there are
 TOGETHER = 0.3  # s in which the chunks of one dead worker are heard of
+SHORT = 30.0  # s after which a cluster of our own that lacks workers is made anew: nannies give up at times
 FETCH = 5.0  # s that an answer may take to come over
 TRIES = 3  # times that a chunk is sent again after the cluster lost it
 QUIET = {
@@ -73,7 +74,7 @@ class Dask(Executor):
 
     def _connect(self) -> None:
         from dask import config
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         if self._client is not None and self._client.status == "running":
             return
@@ -83,13 +84,28 @@ class Dask(Executor):
         try:
             with config.set(QUIET), _quiet():
                 if self.address is None:
-                    self._cluster = LocalCluster(
-                        n_workers=self.workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
-                        silence_logs=logging.CRITICAL,
-                    )  # fmt: skip
+                    self._cluster = self._local()
                 self._client = Client(self.address or self._cluster, set_as_default=False)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _local(self) -> Any:
+        """A cluster here; a worker that is killed at its start takes all of it along, so it is tried again."""
+        from distributed import LocalCluster
+
+        options = {
+            "threads_per_worker": 1,
+            "memory_limit": 0,
+            "dashboard_address": None,
+            "silence_logs": logging.CRITICAL,
+        }
+        for left in reversed(range(TRIES)):
+            try:
+                return LocalCluster(n_workers=self.workers, **options)
+            except RuntimeError:
+                if not left:
+                    raise
+        raise AssertionError
 
     def _count(self) -> int:
         return len(self._client.nthreads())
@@ -110,7 +126,8 @@ class _Map:
         self.again: list[Chunk] = []
         self.landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.sent: Any = None  # the work, as a future: lost with the only worker that has it, it is made again
-        self.room, self.looked = 0, -LOOK
+        self.room, self.looked, self.complete = 0, -LOOK, time.monotonic()
+        self.buried: set[str] = set()  # workers whose death has been reported
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
@@ -128,7 +145,8 @@ class _Map:
                     self.landed.put(future)  # its answer went with the worker that had it: it is computed again
                     continue
                 if isinstance(error, KilledWorker) and error.task == future.key:
-                    yield self.dead(future, error)
+                    if (died := self.dead(future, error)) is not None:
+                        yield died
                     continue
                 _, chunk = self.flying.pop(future)
                 outcome = self.lost(chunk, error) if error is not None else outcome
@@ -146,13 +164,25 @@ class _Map:
             raise RuntimeError(_LOST.format(self.executor.address))
         if time.monotonic() - self.looked > LOOK:
             with contextlib.suppress(OSError, TimeoutError):
-                self.room = AHEAD * max(1, self.executor._count())
+                self.look(self.executor._count())
             self.looked = time.monotonic()
+            client = self.executor._client
         while len(self.flying) < self.room:
             chunk = self.again.pop() if self.again else next(self.left, None)
             if chunk is None:
                 return
             self.send(client, chunk)
+
+    def look(self, workers: int) -> None:
+        self.room = AHEAD * max(1, workers)
+        if self.executor.address is not None or workers >= self.executor.workers:
+            self.complete = time.monotonic()
+        elif time.monotonic() - self.complete > SHORT:
+            self.again += [chunk for _, chunk in self.flying.values()]
+            self.flying, self.landed, self.sent = {}, queue.SimpleQueue(), None
+            self.executor.close()
+            self.executor._connect()
+            self.complete = time.monotonic()
 
     def send(self, client: Any, chunk: Chunk) -> None:
         from dask import config
@@ -188,11 +218,15 @@ class _Map:
         except (Exception, CancelledError) as error:
             return None, error
 
-    def dead(self, future: Any, error: Any) -> Died:
+    def dead(self, future: Any, error: Any) -> Died | None:
         """A worker is dead. What waited behind the chunk that it computed, and is reported with it, is sent again."""
         from distributed import KilledWorker
 
         place = error.last_worker.address
+        if place in self.buried:
+            self.again.append(self.flying.pop(future)[1])
+            return None
+        self.buried.add(place)
         time.sleep(TOGETHER)
         together = {future}
         for other in self.flying:

@@ -22,6 +22,7 @@ from jaxmem.study.scanning.plan import Chunk, ScanPlan
 HOME = Path(__file__).resolve().parents[4]  # the directory that jaxmem is imported from
 KEPT = 4000  # bytes of what a worker wrote last
 TRIES = 3  # workers in a row that may end before they are ready
+PATIENCE = 8  # and as many times that if somebody kills them
 LOOK = 1.0  # s between looks at processes whose pipes somebody else keeps open
 
 
@@ -50,7 +51,7 @@ class Pool(Executor):
         load, left = Load(pickled(plan, output)), iter(chunks)
         ahead: deque[Chunk] = deque()  # one for each worker that is being started
         mine: set[_Process] = set()
-        unready = 0  # workers in a row that ended before they were ready
+        unready = 0.0  # workers in a row that ended before they were ready
         with selectors.DefaultSelector() as pipes:
             try:
                 while True:
@@ -75,14 +76,14 @@ class Pool(Executor):
                             pipes.unregister(process.answers)
                             self._bury(process)
                             if not process.ready:
-                                unready += 1
+                                unready += 1 / PATIENCE if process.killed() else 1
                             if unready >= TRIES:
-                                raise RuntimeError(f"{unready} workers ended before they could start: {process.why()}")
+                                raise RuntimeError(f"workers ended before they could start: {process.why()}")
                             if chunk is not None:
                                 yield Died(chunk, process.why())
                             continue
                         if answer == READY:
-                            process.ready, unready = True, 0
+                            process.ready, unready = True, 0.0
                         process.chunk = ahead.popleft() if ahead else next(left, None)
                         if process.chunk is not None:
                             process.tell(process.chunk)
@@ -185,6 +186,9 @@ class _Process:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    def killed(self) -> bool:
+        return self.process.returncode == -signal.SIGKILL
+
     def end(self) -> None:
         self.process.kill()  # nothing where it has ended: poll() knows
         self.process.wait()
@@ -203,7 +207,7 @@ class _Process:
         how = f"ended with status {code}"
         if code is not None and code < 0:
             how = f"was killed by signal {-code} ({signal.strsignal(-code)})"
-            if -code == signal.SIGKILL:
+            if self.killed():
                 how += ", as the system does with what takes too much memory"
         said = self.said.decode(errors="replace").strip()
         return f"the worker's process {how}" + (f"; it said last:\n{said}" if said else "")
