@@ -179,7 +179,11 @@ def numbers_at_rest(membrane: Membrane) -> dict[str, np.ndarray]:
 def types_at_rest(membrane: Membrane) -> dict[str, np.dtype]:
     """The names and types of :func:`numbers_at_rest`, without a search."""
     state = jax.eval_shape(lambda m: m.initial_state(), membrane)
-    real = ("v", *sorted(f"{name}.{side}" for name, side in membrane.pools()), *jax.eval_shape(_numbers, membrane, state))
+    real = (
+        "v",
+        *sorted(f"{name}.{side}" for name, side in membrane.pools()),
+        *jax.eval_shape(_numbers, (membrane, state)),
+    )
     whole = dict.fromkeys(("status", "stability", "iterations"), np.dtype(np.int32))
     return dict.fromkeys((*real, "residual"), np.dtype(np.float64)) | whole
 
