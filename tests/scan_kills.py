@@ -1,10 +1,12 @@
-"""A scan that is killed again and again: ``python scan_kills.py FOLDER KILLS SEED``, a JSON report on stdout.
+"""A scan that is killed again and again: ``python scan_kills.py FOLDER KILLS SEED [workers]``, a JSON report on stdout.
 
 Each trial runs the same scan in a process of its own, kills it -9 at a random moment, checks that every chunk that was
 told as done is there, and goes on until the scan is through; the result is compared with an undisturbed one, dataset by
-dataset. Processes are forked before JAX has started, so that a trial costs its scan and no imports.
+dataset. Processes are forked before JAX has started, so that a trial costs its scan and no imports. With ``workers`` it
+computes in so many processes, and it is one of them that is killed, or all of them, or the one that hands out the work.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
+import scan_kills  # this file by its name: workers import what they are asked
 
 import jaxmem as jm
 from jaxmem.study.scanning.scan import scan
@@ -34,19 +38,31 @@ def several(at):
 
 def question():
     gives = {f"z{i}": ("1", f"number {i}") for i in range(OUTPUTS)}
-    return jm.questions.Function(several, gives, {"x": (0.0, "1", "x"), "y": (0.0, "1", "y")})
+    return jm.questions.Function(scan_kills.several, gives, {"x": (0.0, "1", "x"), "y": (0.0, "1", "y")})
 
 
 def design():
     return jm.designs.Sobol({"x": jm.Axis(0.0, 1.0), "y": jm.Axis(0.1, 3.0, scale="log")}, POINTS, seed=1)
 
 
-def run(output, told=None):
+def run(output, told=None, workers=0):
     def progress(done, total):
         if told is not None:
             os.write(told, f"{done}\n".encode())
 
-    scan(question(), design(), output=output, chunk=CHUNK, question="What?", progress=progress, note=None)
+    executor = jm.executors.Pool(workers) if workers else None
+    scan(
+        question(),
+        design(),
+        output=output,
+        chunk=CHUNK,
+        question="What?",
+        executor=executor,
+        progress=progress,
+        note=None,
+    )
+    if executor is not None:
+        executor.close()
 
 
 def datasets(path):
@@ -63,23 +79,34 @@ def datasets(path):
     return found
 
 
-def child(output, log):
+def child(output, log, workers=0):
     """The scan in a process of its own; its id."""
     process = os.fork()
     if process:
         return process
     try:
-        run(output, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+        run(output, os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), workers)
     except BaseException as error:
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
         os._exit(1)
     os._exit(0)
 
 
-def seconds_of(output, log):
+def seconds_of(output, log, workers):
     began = time.perf_counter()
-    assert os.waitpid(child(output, log), 0)[1] == 0, "an undisturbed scan"
+    assert os.waitpid(child(output, log, workers), 0)[1] == 0, "an undisturbed scan"
     return time.perf_counter() - began
+
+
+def victims(process, rng, workers):
+    """Whom to kill: the scan itself, or, a little more often, its workers."""
+    if not workers or rng.random() < 0.4:
+        return [process]
+    try:
+        there = [p.pid for p in psutil.Process(process).children()]
+    except psutil.Error:
+        return [process]
+    return rng.sample(there, rng.choice([1, len(there)])) if there else [process]
 
 
 def phase(folder):
@@ -93,10 +120,10 @@ def phase(folder):
     return "computing"
 
 
-def campaign(place, kills, seed):
+def campaign(place, kills, seed, workers=0):
     rng = random.Random(seed)
     whole = place / "whole.h5"
-    usual = min(seconds_of(whole, place / "log"), *[_again(place, i) for i in range(2)])
+    usual = min(seconds_of(whole, place / "log", workers), *[_again(place, i, workers) for i in range(2)])
     wanted = datasets(whole)
     phases, killed, resumed, round_ = {}, 0, 0, 0
     while killed < kills:
@@ -105,17 +132,22 @@ def campaign(place, kills, seed):
         folder = Folder(output)
         while True:
             if killed < kills:
-                process = child(output, log)
+                process = child(output, log, workers)
                 time.sleep(rng.uniform(0, usual * 1.05))
-                os.kill(process, signal.SIGKILL)
+                chosen = victims(process, rng, workers)
+                hit = "worker" if process not in chosen else None
+                for one in chosen:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
                 ended = os.waitpid(process, 0)[1]
-                if os.WIFSIGNALED(ended):
+                if os.WIFSIGNALED(ended) or hit:
                     killed += 1
-                    phases[phase(folder)] = phases.get(phase(folder), 0) + 1
-                else:
+                    hit = hit or phase(folder)
+                    phases[hit] = phases.get(hit, 0) + 1
+                if not os.WIFSIGNALED(ended):
                     assert os.waitstatus_to_exitcode(ended) == 0, f"round {round_}: a resumed scan failed"
             else:
-                assert os.waitstatus_to_exitcode(os.waitpid(child(output, log), 0)[1]) == 0
+                assert os.waitstatus_to_exitcode(os.waitpid(child(output, log, workers), 0)[1]) == 0
             told = max((int(x) for x in log.read_text().split()), default=0) if log.exists() else 0
             there = POINTS if output.exists() else sum(c.stop - c.start for c in folder.done())
             assert there >= told, f"round {round_}: {told} points were told as done, {there} are there"
@@ -129,9 +161,9 @@ def campaign(place, kills, seed):
     return {"kills": killed, "rounds": round_, "resumed": resumed, "phases": phases, "left": left, "usual": usual}
 
 
-def _again(place, i):
+def _again(place, i, workers):
     output = place / f"usual{i}.h5"
-    spent = seconds_of(output, place / "log")
+    spent = seconds_of(output, place / "log", workers)
     output.unlink()
     return spent
 
@@ -139,5 +171,5 @@ def _again(place, i):
 if __name__ == "__main__":
     where = Path(sys.argv[1])
     where.mkdir(exist_ok=True)
-    print(json.dumps(campaign(where, int(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps(campaign(where, *map(int, sys.argv[2:]))))
     shutil.rmtree(where)

@@ -24,7 +24,11 @@ FLOORS = (
 )  # fmt: skip
 LEVEL = {part: i for i, floor in enumerate(FLOORS) for part in floor}
 # A result offers to save and plot itself: these imports upwards are made inside a function, when they are asked for.
-OFFERED = {("engine.simulation", "study.store"), ("analysis.fitting.result", "study.fits")}
+OFFERED = {
+    ("engine.simulation", "study.store"),
+    ("analysis.fitting.result", "study.fits"),
+    ("study.scanning.result", "report.page"),
+}
 LONGEST = 350
 
 

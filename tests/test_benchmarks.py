@@ -1,5 +1,6 @@
 """The benchmarks run, what they time is right, and the compiled loop lowers for a GPU that is not here."""
 
+import argparse
 import json
 import os
 import shutil
@@ -194,3 +195,14 @@ def test_the_census_counts_and_finds_a_wrong_rest(on_path):
     p = census.equations.one_cell(census.equations.parameters_of(census.population("pump_leak", 1)), 0)
     inside = [p[f"{ion}.inside"] for ion in census.equations.IONS]
     assert census.verdict(p, "OK", p["initial_v"], inside)[0].startswith("WRONG")
+
+
+@pytest.mark.slow
+def test_chunks_of_a_scan_are_timed_by_executor(on_path):
+    import scans
+
+    told = scans.measure_executors(argparse.Namespace(chunks=6, workers=1, rounds=1))
+    assert set(told["seconds_per_chunk"]) == {"shard", "in process", "pool", "dask, local", "part"}
+    assert all(x["median"] > 0 for x in told["seconds_per_chunk"].values())
+    assert set(told["seconds_to_start"]) == {"in process", "pool", "dask, local", "part"}
+    assert told["merge_seconds_per_chunk"] > 0

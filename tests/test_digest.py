@@ -79,6 +79,16 @@ def test_slowest_points_and_chunks(small):
     assert found.slowest_chunks(5) == [(800, 1000, 5.0), (0, 400, 2.0)]
 
 
+def test_fates_are_mapped_over_the_axes_that_decide_them():
+    scan = double.landscape(8)
+    scan.columns["status"][:] = np.where((scan["k.outside"] > 10) & (scan["leak_ratio"] > 0.1), 1, 0)
+    found = Digest(scan).fates
+    assert {found.x.axis, found.y.axis} == {"k.outside", "leak_ratio"} and found.name == "status"
+    assert set(np.unique(found.shares[1])) == {0.0, 1.0}
+    scan.columns["status"][:] = 0
+    assert Digest(scan).fates is None
+
+
 def test_nothing_but_failures():
     scan = double.landscape(4)
     scan.columns["status"][:] = 1

@@ -122,7 +122,7 @@ def test_every_section_in_its_order(seen):
 
 
 def test_pictures_say_what_they_show(seen):
-    assert len(seen.pictures) == 3 + 9 + 5 + 3  # maps, marginals, distributions, indices
+    assert len(seen.pictures) == 4 + 9 + 5 + 3  # maps, marginals, distributions, indices
     for p in seen.pictures:
         assert len(p["alt"]) > 30 and int(p["width"]) > 0 and int(p["height"]) > 0
         data = base64.b64decode(p["src"].partition(",")[2])

@@ -111,3 +111,25 @@ def test_rests_are_found_as_it_stands() -> None:
     assert (namespace["rest"].status == jm.Status.OK).all()
     assert {b.kind for b in namespace["diagram"].bifurcations} == {"fold", "hopf"}
     assert float(jm.resting_state(namespace["still"]).v) == pytest.approx(-65.0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_a_scan_from_python(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ((_, code),) = blocks(section("Scans"), "python")
+    namespace: dict[str, Any] = {"jm": jm}
+    exec(code, namespace)
+    scan = namespace["scan"]
+    assert scan.points == 256 * 5 and scan.counts == {0: 256 * 5}
+    total = jm.sensitivity(scan)["atp_per_second"]
+    assert total.axes[int(np.argmax(total.total))] == "na_leak"  # the pump turns over what leaks in
+
+
+def test_the_table_of_a_scan_is_one(tmp_path: pathlib.Path) -> None:
+    from jaxmem.study.scanning.file import load_scan
+
+    ((_, text),) = blocks(section("Scans"), "toml")
+    head = 'question = "Where does it rest?"\n[membrane]\npreset = "pump_leak"\n'
+    (tmp_path / "it.toml").write_text(head + text, encoding="utf-8")
+    plan = load_scan(tmp_path / "it.toml")
+    assert plan.points == 10_000 and list(plan.regions) == ["rests well"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,27 @@ def test_what_is_done_is_kept_and_not_computed_again(tmp_path):
     assert not folder.place.exists()
     again = quietly(asks(), grid(), output=output, question="What?", note=told.append)  # nothing is left to do
     assert "complete" in told[-1] and again.identity == scan.identity
+
+
+def test_stopped_it_keeps_what_was_being_computed(tmp_path):
+    told = []
+
+    def slow(at):
+        if len(at["a"]) == 10:
+            told.append(at["a"][0])
+            time.sleep(0.1)
+        return parabola(at)
+
+    _, folder = begun(tmp_path, chunks=2, question=asks(slow))
+    assert len(folder.done()) == len(told) >= 2
+
+
+def test_another_version_is_told(tmp_path, monkeypatch):
+    output, _ = begun(tmp_path)
+    monkeypatch.setattr("jaxmem.study.scanning.run.made_by", lambda: {"jaxmem": "9.9", "jax": "1", "numpy": "2"})
+    told = []
+    quietly(asks(), grid(), output=output, note=told.append)
+    assert "was begun with jaxmem" in told[0] and "(here 9.9)" in told[0]
 
 
 def test_another_experiment_is_refused_and_the_difference_shown(tmp_path):
@@ -443,16 +465,29 @@ def test_a_small_disk_that_fills_up_and_grows(tmp_path, small_disk):
     assert datasets(scan.path) == datasets(quietly(question, design, output=tmp_path / "whole.h5").path)
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_is_the_same_scan(tmp_path, kills):
-    command = [sys.executable, KILLS, tmp_path / "k", str(kills), "11"]
-    env = os.environ | {"PYTHONPATH": str(Path(jm.__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
+def killed(place, kills, workers=0):
+    """The report of so many kills at random moments."""
+    command = [sys.executable, KILLS, place / "k", str(kills), "11", str(workers)]
+    paths = os.pathsep.join([str(Path(jm.__file__).parents[1]), str(KILLS.parent)])
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["kills"] == kills and told["left"] == []
-    if kills > 100:
-        assert set(told["phases"]) >= {"computing", "merging"}
+    assert told["kills"] >= kills and told["left"] == []
+    return told
+
+
+def test_killed_at_random_moments_it_is_the_same_scan(tmp_path):
+    killed(tmp_path, 5)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(tmp_path):
+    assert set(killed(tmp_path, 200)["phases"]) >= {"computing", "merging"}
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed(tmp_path):
+    assert killed(tmp_path, 40, workers=2)["phases"]["worker"] > 10
 
 
 # ---------------------------------------------------------------------- what is wrong is said

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,7 +13,7 @@ import jax
 from rich.markup import escape
 
 from jaxmem import report
-from jaxmem.cli.errors import FAILED, UserError
+from jaxmem.cli.errors import FAILED, INTERRUPTED, UserError
 from jaxmem.cli.simulate import find_device, overrides
 from jaxmem.cli.terminal import Progress, console, duration, size
 from jaxmem.cli.written import files, save_figure
@@ -44,8 +46,7 @@ def scan(
     )
     where = find_device(device)
     out = console()
-    with Progress() as progress, jax.default_device(where) if where else contextlib.nullcontext():
-        signal.signal(signal.SIGTERM, _interrupted)  # what a scheduler sends when the time is up
+    with Progress() as progress, _stopping(), jax.default_device(where) if where else contextlib.nullcontext():
         progress.phase(f"Reading {experiment}")
         plan = load_scan(experiment, changes)
         plan = plan if chunk is None else dataclasses.replace(plan, chunk=chunk)
@@ -88,8 +89,24 @@ def scan(
     out.print(f"  jaxmem report {escape(str(target))}    [dim]a page to show[/dim]", soft_wrap=True)
 
 
-def _interrupted(*_: Any) -> None:
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """Ctrl-C, or what a scheduler sends when the time is up, ends the scan behind what is in work; the second at once."""
+    asked: list[bool] = []
+
+    def stop(*_: Any) -> None:
+        if asked:
+            os._exit(INTERRUPTED)
+        asked.append(True)
+        click.echo("\nstopping: what is in work is finished and kept (once more stops at once)", err=True)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _part(text: str) -> tuple[int, int]:

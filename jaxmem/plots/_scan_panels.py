@@ -15,6 +15,7 @@ from jaxmem.study.scanning.digest import Spread
 from jaxmem.study.scanning.maps import Bins, Map, Marginal
 from jaxmem.study.scanning.points import OK
 from jaxmem.study.scanning.sensitivity import Sensitivity
+from jaxmem.units import pretty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MOSTLY = 0.5 - 1e-9  # share of failed points from which a tile is drawn as failed; shares are sums of rounded ones
 PARTLY = 0.05 - 1e-9  # and from which a tile with a value is marked
 HATCHES = ("////", "\\\\\\\\", "xxxx", "....", "++++", "oooo", "----", "||||")
+FEW_LEVELS = 7  # of a grid axis; each has its tick
+LONG = 30  # characters of a label
 ASH, INK = "#CFCFCF", "#4A4A4A"  # a failed tile and its hatch
 
 
@@ -117,13 +120,13 @@ def _draw_numbers(ax: "Axes", found: Map, value: np.ndarray) -> None:
     ends = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     extend = ends[int(there.min() < low), int(there.max() > high)]
     alone = found.count.max() <= 1  # nothing is pooled
-    name = label(found.name if alone else f"{found.statistic} {found.name}", found.unit)
+    name = _label(found.name if alone else f"{found.statistic} {found.name}", found.unit)
     bar: Any = ax.figure.colorbar(drawn, ax=ax, label=name, pad=0.02, aspect=28, extend=extend)
     bar.outline.set_visible(False)
     if logarithmic:
         style.log_ticks(bar.ax.yaxis)
     else:
-        style.round_ticks(bar.ax.yaxis, 6)
+        style.round_ticks(bar.ax.yaxis, 6, whole=bool(np.all(there == np.round(there))))
 
 
 def _draw_codes(ax: "Axes", found: Map, value: np.ndarray) -> list[Any]:
@@ -142,15 +145,31 @@ def _draw_codes(ax: "Axes", found: Map, value: np.ndarray) -> list[Any]:
 
 
 def _axis(ax: "Axes", which: str, bins: Bins) -> None:
+    """Label, scale, limits and ticks of an axis of the design; a few levels are the ticks."""
     axis = getattr(ax, f"{which}axis")
-    getattr(ax, f"set_{which}label")(label(bins.axis, bins.unit))
+    getattr(ax, f"set_{which}label")(_label(bins.axis, bins.unit))
     if bins.scale == "log":
         getattr(ax, f"set_{which}scale")("log")
     getattr(ax, f"set_{which}lim")(float(bins.edges[0]), float(bins.edges[-1]))
-    if bins.scale == "log":
+    if bins.levels and len(bins) <= FEW_LEVELS and _apart(bins):
+        axis.set_ticks([], minor=True)
+        axis.set_ticks(bins.centres, [number(x, 3) for x in bins.centres])
+    elif bins.scale == "log":
         style.log_ticks(axis)
     else:
         style.round_ticks(axis, 5)
+
+
+def _apart(bins: Bins) -> bool:
+    """Whether the levels are far enough from each other for a number at each."""
+    x = np.log(bins.centres) if bins.scale == "log" else bins.centres
+    return len(x) < 2 or float(np.diff(x).min()) > 0.12 * float(np.ptp(x))
+
+
+def _label(name: str, unit: str) -> str:
+    """An axis label; the unit of a long name stands on a line of its own."""
+    text = label(name, unit)
+    return text.replace(" (", "\n(", 1) if len(text) > LONG else text
 
 
 # ---------------------------------------------------------------------- one axis
@@ -169,7 +188,7 @@ def draw_marginal(ax: "Axes", strip: "Axes | None", found: Marginal, logarithmic
         style.log_ticks(ax.yaxis)
     else:
         style.round_ticks(ax.yaxis, 5)
-    ax.set_ylabel(label(found.name, found.unit))
+    ax.set_ylabel(_label(found.name, found.unit))
     lowest = ax if strip is None else strip
     _axis(ax, "x", found.bins)
     if strip is not None:
@@ -181,7 +200,7 @@ def draw_marginal(ax: "Axes", strip: "Axes | None", found: Marginal, logarithmic
         strip.set_yticks([0, 100])
         strip.set_ylabel("failed\n(%)", rotation=0, ha="right", va="center")
         _axis(strip, "x", found.bins)
-    lowest.set_xlabel(label(found.bins.axis, found.bins.unit))
+    lowest.set_xlabel(_label(found.bins.axis, found.bins.unit))
 
 
 # ---------------------------------------------------------------------- one output
@@ -191,7 +210,7 @@ def draw_spread(ax: "Axes", found: Spread) -> None:
         _bars(ax, {word(w): n for w, n in found.words.items() if n})
         return
     values = found.values
-    ax.set_xlabel(label(found.name, found.unit))
+    ax.set_xlabel(_label(found.name, found.unit))
     ax.set_ylabel("points" if not found.entries else "values")
     if not found.varies:
         ax.bar([0], [found.count], width=0.2, color=style.BLUE)
@@ -216,6 +235,17 @@ def draw_spread(ax: "Axes", found: Spread) -> None:
         style.log_ticks(ax.xaxis)
     else:
         style.round_ticks(ax.xaxis, 5)
+        _power_in_label(ax, found)
+
+
+def _power_in_label(ax: "Axes", found: Spread) -> None:
+    """A power of ten that the ticks leave out stands with the unit: at the end of the axis the label covers it."""
+    ticks: Any = ax.xaxis.get_major_formatter()
+    ticks.set_locs(ax.xaxis.get_majorticklocs())
+    if power := ticks.get_offset():
+        ax.xaxis.get_offset_text().set_visible(False)
+        text = f"{found.name} ({power} {pretty(found.unit)})".replace(" )", ")")
+        ax.set_xlabel(text.replace(" (", "\n(", 1) if len(text) > LONG else text)
 
 
 def _bars(ax: "Axes", counts: Mapping[str, int]) -> None:
@@ -263,7 +293,7 @@ def draw_indices(ax: "Axes", found: Sensitivity, order: Sequence[str]) -> None:
     ax.set_yticks(at, list(order))
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xlim(min(0.0, ax.get_xlim()[0]), max(1.0, ax.get_xlim()[1]))
-    ax.set_xlabel(f"share of the variance of {found.name}")
+    ax.set_xlabel(f"share of the variance of\n{found.name}")
     style.round_ticks(ax.xaxis, 4)
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 0.98), ncols=2, handlelength=1.0, borderaxespad=0.0)
 

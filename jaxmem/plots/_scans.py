@@ -62,7 +62,8 @@ def _caption(digest: Digest) -> str:
     good = digest.scan.points - digest.failed
     parts = [f"{good:,} of {digest.scan.points:,} points have an answer."]
     if digest.maps and digest.main:
-        parts.append("Maps: the two axes that decide most, all others pooled.")
+        pooled = len(digest.axes) > 2
+        parts.append(f"Maps: {'the two axes that decide most, all others pooled' if pooled else 'both axes'}.")
     elif digest.main:
         parts.append("Top: median (line), 5 to 95 % (band).")
     if digest.failed:
@@ -71,7 +72,7 @@ def _caption(digest: Digest) -> str:
         parts.append("Histograms: line at the median, band 5 to 95 %.")
     if digest.sensitivity:
         parts.append("Bars: Sobol indices with 95 % intervals, of the points that have an answer.")
-    return " ".join(parts)
+    return " ".join(parts).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 # ---------------------------------------------------------------------- panels of a page
@@ -91,7 +92,7 @@ class Panel:
 def scan_panels(digest: Digest) -> Iterator[Panel]:
     """Every panel of a page, by section: "maps", "marginals", "distributions", "sensitivity"."""
     looks = panels.look_of([code for code, *_ in digest.statuses])
-    for found in digest.maps:
+    for found in [*digest.maps, *([] if digest.fates is None else [digest.fates])]:
         yield _map_panel(digest, found, looks)
     if digest.axes:
         for name in digest.main:

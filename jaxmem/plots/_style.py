@@ -233,8 +233,8 @@ def round_ticks(axis: Any, most: int, whole: bool = False) -> None:
 
     class Powers(ScalarFormatter):  # without mathtext, whose parser takes longer than the rest of a figure
         def get_offset(self) -> str:
-            power = int(self.orderOfMagnitude)
-            return f"×{_ten_to(power)}" if power and len(self.locs) else ""
+            _, _, power = super().get_offset().replace("−", "-").partition("1e")
+            return f"×{_ten_to(int(power))}" if power else ""
 
     axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     written = Powers(useMathText=False, useOffset=False)

@@ -87,13 +87,17 @@ def _told(digest: Digest) -> dict[str, Any]:
         "slow_points": tables.slow_points(digest, slow),
         "slow_words": f"The points with the largest number of {digest.effort or 'steps'}.",
         "failed": tables.failed(digest, examples),
-        "failed_words": f"The first {FEW} of each kind, at most, in the order of the design.",
+        "failed_words": f"The first {FEW} of each kind, at most, in the order of the design{_axes_left(scan)}.",
         "errors": tables.errors(scan, ERRORS),
-        "rerun_words": "Everything that can be recorded of a point is computed again with this line; --cell is its number.",
+        "rerun_words": "This line computes a point again, with everything that can be recorded of it; the number is the point's.",
         "rerun": f"jaxmem rerun {shlex.quote(Path(scan.path).name)} --cell {_worth_a_look(examples, slow)}",
         "provenance": tables.provenance(digest),
         "experiment": scan.experiment,
     }
+
+
+def _axes_left(scan: Any) -> str:
+    return f"; the first {tables.WIDEST} of {len(scan.axes)} axes" if len(scan.axes) > tables.WIDEST else ""
 
 
 def _picture(panel: Any) -> dict[str, Any]:
@@ -131,6 +135,8 @@ def _map_words(digest: Digest) -> str:
     if not digest.main:
         return "No point has a number that could be drawn; the map shows what became of the points instead."
     text = "Each main output over the two axes that decide most of it, the other axes pooled."
+    if digest.fates is not None:
+        text += " The last map is what became of the points."
     if digest.failed:
         text += (
             " Where half of the points or more failed, a tile is grey with the hatch of the most frequent status; white"

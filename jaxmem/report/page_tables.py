@@ -17,6 +17,7 @@ from jaxmem.units import pretty
 
 LEVELS = 6  # so many levels of an axis are listed
 LONGEST = 400  # characters of an error
+WIDEST = 12  # axes whose values stand beside a point
 NONE = "–"
 
 
@@ -100,11 +101,13 @@ def outputs(digest: Digest) -> Table | None:
 
 
 def indices(digest: Digest) -> Table:
+    def short(x: float) -> str:
+        return f"{round(float(x), 3) + 0.0:.3f}".replace("-", "−")
+
     def with_ends(x: float, low: float, high: float) -> str:
         if not np.isfinite(x):
             return NONE
-        text = f"{x:.3f}".replace("-", "−")
-        return f"{text} [{low:.3f}, {high:.3f}]".replace("-", "−") if np.isfinite([low, high]).all() else text
+        return f"{short(x)} [{short(low)}, {short(high)}]" if np.isfinite([low, high]).all() else short(x)
 
     rows = []
     for name, s in digest.sensitivity.items():
@@ -123,7 +126,13 @@ def indices(digest: Digest) -> Table:
 
 # ---------------------------------------------------------------------- single points and chunks
 def _place_heads(scan: Any) -> list[str]:
-    return [f"{name} ({pretty(a.unit)})" if pretty(a.unit) else name for name, a in scan.axes.items()]
+    """Of as many axes as a sheet of paper takes."""
+    shown = list(scan.axes.items())[:WIDEST]
+    return [f"{name} ({pretty(a.unit)})" if pretty(a.unit) else name for name, a in shown]
+
+
+def _place(values: Mapping[str, float]) -> list[str]:
+    return [_n(x) for x in list(values.values())[:WIDEST]]
 
 
 def slow_chunks(digest: Digest, most: int) -> Table | None:
@@ -152,11 +161,11 @@ def slow_points(digest: Digest, slow: Sequence[tuple[int, float]]) -> Table | No
     words = words_of(scan, "status")
     status = {i: int(scan.part("status", i, i + 1)[0]) for i, _ in slow}
     rows = [
-        [f"{i}", _n(took), words.get(status[i], str(status[i])).replace("_", " "), *(_n(x) for x in places[i].values())]
+        [f"{i}", _n(took), words.get(status[i], str(status[i])).replace("_", " "), *_place(places[i])]
         for i, took in slow
     ]
     heads = ["point", digest.effort or "", "status", *_place_heads(scan)]
-    return Table("slowest points", heads, [True, True, False, *[True] * len(scan.axes)], rows)
+    return Table("slowest points", heads, [True, True, False, *[True] * (len(heads) - 3)], rows)
 
 
 def failed(digest: Digest, examples: Mapping[int, Sequence[int]]) -> Table | None:
@@ -164,11 +173,9 @@ def failed(digest: Digest, examples: Mapping[int, Sequence[int]]) -> Table | Non
         return None
     places = digest.places(i for mine in examples.values() for i in mine)
     names = {code: name.lower().replace("_", " ") for code, name, *_ in digest.statuses}
-    rows = [
-        [names[code], f"{i}", *(_n(x) for x in places[i].values())] for code, mine in examples.items() for i in mine
-    ]
+    rows = [[names[code], f"{i}", *_place(places[i])] for code, mine in examples.items() for i in mine]
     heads = ["status", "point", *_place_heads(digest.scan)]
-    return Table("points that failed", heads, [False, True, *[True] * len(digest.scan.axes)], rows)
+    return Table("points that failed", heads, [False, *[True] * (len(heads) - 1)], rows)
 
 
 def errors(scan: Any, most: int) -> Table | None:

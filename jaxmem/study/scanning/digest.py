@@ -15,7 +15,7 @@ MAIN = 3  # outputs that are drawn over the axes
 ALONG = 6  # axes that an output is drawn along
 GATHERED = 2**22  # numbers of an output that are held at a time; of more, a random choice
 USUAL = ("v", "resting_potential", "spike_count", "firing_rate", "atp_per_second")  # told before others
-MEANS = ("status", "residual", "iterations", "steps", "cost")  # how an answer was found, not what it is
+MEANS = ("status", "residual", "iterations", "steps", "cost", "failed_at")  # how an answer was found, not what it is
 EFFORT = ("iterations", "steps")  # what a point took
 
 
@@ -172,6 +172,20 @@ class Digest:
         if not self.main:
             return [pairwise(self.scan, *first, "status")]
         return [pairwise(self.scan, *self._pair(name), name) for name in self.main]
+
+    @functools.cached_property
+    def fates(self) -> Map | None:
+        """What became of the points, over the two axes along which the share of failed ones differs most."""
+        if not self.failed or not self.main or len(self.axes) < 2:
+            return None
+
+        def differs(m: Marginal) -> float:
+            there = m.points > 0
+            share = m.points[there] / m.points[there].sum()
+            return float(np.sum(share * (m.failed[there] - np.sum(share * m.failed[there])) ** 2))
+
+        order = sorted(self.along(self.main[0]).values(), key=lambda m: -differs(m))
+        return pairwise(self.scan, order[0].bins.axis, order[1].bins.axis, "status")
 
     def _pair(self, name: str) -> tuple[str, str]:
         found = self.pair(name)

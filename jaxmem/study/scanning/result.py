@@ -110,6 +110,15 @@ class Scan:
         """
         return region(self, condition)
 
+    def report(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write one HTML page about the scan that needs nothing else: to show, to send around, to print.
+
+        Raises FileExistsError where the file exists, unless ``overwrite``, and what else :meth:`Simulation.save` raises.
+        """
+        from jaxmem.report.page import write_page  # figures are made only when they are asked for
+
+        write_page(self, path, overwrite=overwrite)
+
     @property
     def ok(self) -> np.ndarray:
         """Which points have an answer."""

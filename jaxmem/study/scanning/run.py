@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator
 
 from jaxmem.study.files import NO_ROOM, StoreError, check_target
 from jaxmem.study.scanning.conditions import Known, read
@@ -16,7 +16,7 @@ from jaxmem.study.scanning.lock import BusyError, locked
 from jaxmem.study.scanning.merge import axes_told, finish, merge
 from jaxmem.study.scanning.plan import ScanPlan
 from jaxmem.study.scanning.result import Scan, read_scan
-from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary
+from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary, made_by
 from jaxmem.study.scanning.sizing import chunk_size, trial
 
 KEPT = "the chunks that are done are kept: mend it and type the same line again"
@@ -166,6 +166,11 @@ def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], N
             raise ScanError("\n".join([_CHANGED.format(folder.place), *difference(header, plan)]))
         if plan.chunk and plan.chunk != header.chunk:
             say(f"this scan was begun with chunks of {header.chunk:,} points and goes on with them")
+        if (made := made_by()) != (before := header.told["made"]):
+            odd = ", ".join(
+                f"{name} {before.get(name)} (here {x})" for name, x in made.items() if before.get(name) != x
+            )
+            say(f"this scan was begun with {odd}; its points may differ in their last digits")
         return dataclasses.replace(plan, chunk=header.chunk)
     if not plan.chunk:
         plan = dataclasses.replace(plan, chunk=chunk_size(plan, trial(plan), workers))
@@ -214,14 +219,14 @@ def _compute(
     k, n = part or (1, 1)
     todo = (c for i, c in enumerate(plan.chunks()) if i % n == k - 1 and c not in skip)
     died: list[Died] = []
-    for out in _watched(executor.map(plan, todo, folder.output), standing, folder, progress):
-        if isinstance(out, Died):
-            died.append(out)
-            say(
-                f"a worker died with the points {out.chunk.start:,} to {out.chunk.stop - 1:,} ({out.why}); they are tried again"
-            )
-        elif isinstance(out, Failed):
-            _note_failure(out, folder, standing, say)
+    with contextlib.closing(_watched(executor.map(plan, todo, folder.output), standing, folder, progress)) as outcomes:
+        for out in outcomes:
+            if isinstance(out, Died):
+                died.append(out)
+                points = f"the points {out.chunk.start:,} to {out.chunk.stop - 1:,}"
+                say(f"a worker died with {points} ({out.why}); they are tried again")
+            elif isinstance(out, Failed):
+                _note_failure(out, folder, standing, say)
     for lost in died:
         _alone(plan, lost, folder, executor, standing, progress, say)
     if part is not None:  # others may have done theirs meanwhile
@@ -262,21 +267,22 @@ def _note_failure(out: Failed, folder: Folder, standing: Standing, say: Callable
 
 
 def _watched(
-    outcomes: Iterable[Outcome], standing: Standing, folder: Folder, progress: Told | None
-) -> Iterator[Outcome]:
-    """The same outcomes; what is done is counted and told."""
+    outcomes: Generator[Outcome, None, None], standing: Standing, folder: Folder, progress: Told | None
+) -> Generator[Outcome, None, None]:
+    """The same outcomes; what is done is counted and told. Closing it closes them."""
     noted = time.monotonic()
     if progress is not None:
         progress(standing)
-    for out in outcomes:
-        if isinstance(out, Done):
-            standing.add(out.summary)
-        if progress is not None:
-            progress(standing)
-        if time.monotonic() - noted > TOLD_EVERY:
-            noted = time.monotonic()
-            _write_progress(folder, standing)
-        yield out
+    with contextlib.closing(outcomes):
+        for out in outcomes:
+            if isinstance(out, Done):
+                standing.add(out.summary)
+            if progress is not None:
+                progress(standing)
+            if time.monotonic() - noted > TOLD_EVERY:
+                noted = time.monotonic()
+                _write_progress(folder, standing)
+            yield out
 
 
 def _write_progress(folder: Folder, standing: Standing) -> None:

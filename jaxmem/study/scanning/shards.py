@@ -12,6 +12,7 @@ All are made in memory, written under a temporary name, synced and renamed, and 
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import jaxmem
 from jaxmem.study.files import SEALED, StoreError, verify, write_whole
 from jaxmem.study.hdf5 import Variable, image, opened
 from jaxmem.study.provenance import jsonable
@@ -98,6 +100,7 @@ class Folder:
             "title": plan.title,
             "text": plan.text,
             "design": plan.design.told,
+            "made": made_by(),
             "source": None if plan.source is None else [os.path.abspath(plan.source[0]), list(plan.source[1])],
             "parameters": {path: p.value for path, p in plan.question.known.items()},
             "statuses": {code: list(words) for code, words in plan.statuses.items()},
@@ -174,6 +177,11 @@ class Folder:
         for chunk in failed:
             (self.failures / f"{chunk.name}.json").unlink(missing_ok=True)
         return len(failed)
+
+
+def made_by() -> dict[str, str]:
+    """Versions on which the last bits of answers depend."""
+    return {"jaxmem": jaxmem.__version__, "jax": importlib.metadata.version("jax"), "numpy": np.__version__}
 
 
 def dims(name: str, told: Output) -> tuple[str, ...]:

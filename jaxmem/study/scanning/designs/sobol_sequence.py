@@ -12,7 +12,6 @@ on how many bits are asked for, and cannot jump: its fast_forward is a loop over
 
 import numpy as np
 import scipy
-from scipy.stats import qmc
 
 from jaxmem.study.draws import raw
 
@@ -22,6 +21,8 @@ LOW = 10  # bits of the index that go through a table
 
 def directions(dimensions: int) -> np.ndarray:
     """(dimensions, BITS) direction numbers, uint64, the first bit the highest of BITS."""
+    from scipy.stats import qmc  # most of a second, which a design of another kind need not wait for
+
     numbers = getattr(qmc.Sobol(dimensions, scramble=False, bits=BITS), "_sv", None)
     if numbers is None or np.shape(numbers) != (dimensions, BITS):
         raise RuntimeError(

@@ -2,7 +2,7 @@
 
 import abc
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Executor(abc.ABC):
     workers: int = 1
 
     @abc.abstractmethod
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         """Outcomes of ``chunks``, whose shards go beside ``output``."""
 
     @abc.abstractmethod

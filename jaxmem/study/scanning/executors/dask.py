@@ -9,7 +9,7 @@ import queue
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Dask(Executor):
             self._connect()
             self.workers = max(1, self._count())
 
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         """Raises RuntimeError where the scheduler is lost, or workers cannot take the plan."""
         self._connect()
         return _Map(self, plan, iter(chunks), output).outcomes()
@@ -112,7 +112,7 @@ class _Map:
         self.sent: Any = None  # the work, as a future: lost with the only worker that has it, it is made again
         self.room, self.looked = 0, -LOOK
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
 
         try:

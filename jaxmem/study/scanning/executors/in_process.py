@@ -1,6 +1,6 @@
 """Chunks in this process: one after the other, or one on each of several devices."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ class InProcess(Executor):
     """Computes here. ``devices``: JAX devices, each with a chunk of its own at a time. None: every GPU where there are
     several, else JAX's default device; that one alone where ``jax.default_device`` names one.
 
-    While a chunk is computed the one before it is written. Cells of different points do not talk to each other, so
-    devices share nothing, and the numbers do not depend on how many there are.
+    While a chunk is computed the one before it is written. Stopped, by Ctrl-C for one, it finishes what it has begun.
+    Cells of different points do not talk to each other, so devices share nothing, and the numbers do not depend on how
+    many there are.
     """
 
     def __init__(self, devices: Sequence[Any] | None = None):
@@ -27,7 +28,7 @@ class InProcess(Executor):
         if not self.devices:
             raise ValueError("devices is None, or a list of at least one device")
 
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         folder, left = Folder(output), iter(chunks)
         computing: dict[Future, tuple[Chunk, Any]] = {}
         writing: dict[Future, Chunk] = {}
@@ -53,9 +54,11 @@ class InProcess(Executor):
                             yield _outcome(chunk, future)
                         else:
                             writing[writer.submit(folder.write_shard, plan, chunk, future.result())] = chunk
-            finally:
-                for future in (*computing, *writing):
-                    future.cancel()
+            finally:  # stopped: what has been begun is finished and kept
+                for future, (chunk, _) in computing.items():
+                    if not future.cancel() and future.exception() is None:
+                        writing[writer.submit(folder.write_shard, plan, chunk, future.result())] = chunk
+                wait(writing)
 
     def close(self) -> None:
         """There is nobody to end."""

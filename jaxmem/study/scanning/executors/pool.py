@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Pool(Executor):
         self._all: set[_Process] = set()
         self._idle: list[_Process] = []
 
-    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Iterator[Outcome]:
+    def map(self, plan: ScanPlan, chunks: Iterable[Chunk], output: Path) -> Generator[Outcome, None, None]:
         """Raises RuntimeError where workers cannot start, or cannot read the plan, with what they said."""
         load, left = Load(pickled(plan, output)), iter(chunks)
         ahead: deque[Chunk] = deque()  # one for each worker that is being started
