@@ -180,7 +180,8 @@ class Fits(Question):
             if path in self.free or path in self.tied:
                 raise path_error(path, list(self.known))
         asked = self._problem(at_points(self.membrane, own, len(index)), aims, len(index))
-        asked = dataclasses.replace(asked, layout=dataclasses.replace(asked.layout, width=WIDTH))
+        if self.trials:
+            asked = dataclasses.replace(asked, layout=dataclasses.replace(asked.layout, width=WIDTH))
         methods: list[Method] = [
             METHODS[told["name"]](**{k: x for k, x in told.items() if k != "name"}) for told in self.methods
         ]
