@@ -27,6 +27,7 @@ AHEAD = 2  # chunks per worker: one that is computed, one that waits
 LOOK = 1.0  # s between looks at how many workers there are
 TOGETHER = 0.3  # s in which the chunks of one dead worker are heard of
 SHORT = 30.0  # s after which a cluster of our own that lacks workers is made anew: nannies give up at times
+SOON = 2.0  # s after the report of a death in which more of it may be heard; an address may be used again later
 FETCH = 5.0  # s that an answer may take to come over
 TRIES = 3  # times that a chunk is sent again after the cluster lost it
 QUIET = {
@@ -127,7 +128,7 @@ class _Map:
         self.landed: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.sent: Any = None  # the work, as a future: lost with the only worker that has it, it is made again
         self.room, self.looked, self.complete = 0, -LOOK, time.monotonic()
-        self.buried: set[str] = set()  # workers whose death has been reported
+        self.buried: dict[str, float] = {}  # when the death of a worker was reported
 
     def outcomes(self) -> Generator[Outcome, None, None]:
         from distributed import KilledWorker
@@ -223,10 +224,10 @@ class _Map:
         from distributed import KilledWorker
 
         place = error.last_worker.address
-        if place in self.buried:
+        if time.monotonic() - self.buried.get(place, -SOON) < SOON:
             self.again.append(self.flying.pop(future)[1])
             return None
-        self.buried.add(place)
+        self.buried[place] = time.monotonic()
         time.sleep(TOGETHER)
         together = {future}
         for other in self.flying:
