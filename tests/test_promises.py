@@ -323,3 +323,21 @@ def test_results_know_their_precision() -> None:
         assert run.precision == precision and run.traces["v"].dtype == precision
         assert run.final_state.v.dtype == precision
     assert dataclasses.is_dataclass(run)
+
+
+@pytest.mark.parametrize("integrator", [jm.Staggered(), jm.RungeKutta4()], ids=["staggered", "rk4"])
+@pytest.mark.parametrize("cells", [1, 3, 5, 6, 7, 13])
+def test_a_few_cells_begin_as_they_do_in_a_crowd(cells: int, integrator: jm.Integrator) -> None:
+    """Each population makes its own initial state: what is left of a vector may not be computed otherwise."""
+    current = np.linspace(0.5, 3.0, 64)
+
+    def run(index: np.ndarray) -> jm.Simulation:
+        membrane = jm.presets.wang_buzsaki_1996().with_parameters({"initial_v": np.linspace(-72.0, -58.0, 64)[index]})
+        step = jm.StepCurrent(current[index], 1.0, 9.0)
+        return jm.simulate(membrane, 4.0, dt=0.02, stimulus=step, precision="float32", integrator=integrator)
+
+    crowd, few = run(np.arange(64)), run(np.arange(20, 20 + cells))
+    np.testing.assert_array_equal(few.initial_state.v, crowd.initial_state.v[20 : 20 + cells])
+    for a, b in zip(jax.tree.leaves(few.final_state.states), jax.tree.leaves(crowd.final_state.states), strict=True):
+        np.testing.assert_array_equal(a, b[20 : 20 + cells])
+    np.testing.assert_array_equal(few.final_state.v, crowd.final_state.v[20 : 20 + cells])

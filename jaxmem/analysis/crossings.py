@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from jaxmem.analysis.blocks import in_blocks
-from jaxmem.analysis.setting import checked, flattened, healed, is_traced, widest
+from jaxmem.analysis.setting import checked, flattened, healed, widest
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.stability import Stability, stability
 from jaxmem.analysis.unknowns import changes, clamped_unknowns, structure_of
 from jaxmem.membrane.mechanism import steady_states
 from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import is_traced
 from jaxmem.membrane.state import Status
 
 SPACING = 1.0  # mV between the voltages first looked at: twice that missed 6 of 159 triples of rests

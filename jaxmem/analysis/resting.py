@@ -11,7 +11,7 @@ import numpy as np
 from jaxmem.analysis import pseudo_transient
 from jaxmem.analysis.blocks import in_blocks
 from jaxmem.analysis.pseudo_transient import ARRIVED, AWAY, BROKEN, FIRES, SEARCHING, Search, Task
-from jaxmem.analysis.setting import checked, flattened, healed, is_traced, widest
+from jaxmem.analysis.setting import checked, flattened, healed, widest
 from jaxmem.analysis.small_systems import jacobian
 from jaxmem.analysis.spectrum import Spectrum, spectrum
 from jaxmem.analysis.stability import Stability, determined, runs_away, stability
@@ -29,7 +29,7 @@ from jaxmem.analysis.unknowns import (
 )
 from jaxmem.membrane.mechanism import States
 from jaxmem.membrane.membrane import Membrane
-from jaxmem.membrane.parameters import select
+from jaxmem.membrane.parameters import is_traced, select
 from jaxmem.membrane.state import Accounts, Point, Snapshot, State, Status
 
 ROUNDS = (24, 48, 144, 600)  # iterations; cells that are through leave between rounds

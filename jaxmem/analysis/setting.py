@@ -36,10 +36,6 @@ def widest(x: Any) -> jax.Array:
     return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.result_type(float)))
 
 
-def is_traced(tree: Any) -> bool:
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
 def checked(membrane: Membrane) -> np.ndarray:
     """Which cells have finite parameters only. Raises MembraneError for every other thing that is wrong."""
     bad = np.zeros((), bool)

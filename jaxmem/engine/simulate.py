@@ -36,6 +36,7 @@ from jaxmem.engine.simulation import Measured, Simulation
 from jaxmem.engine.stretches import Stretches
 from jaxmem.membrane.check import check
 from jaxmem.membrane.membrane import Membrane
+from jaxmem.membrane.parameters import VECTOR, select, whole_vectors
 from jaxmem.membrane.state import State, Status
 from jaxmem.rig.protocol import Change, Protocol, check_changes
 from jaxmem.rig.stimuli import Stimulus
@@ -97,8 +98,10 @@ def simulate(
         plan = Plan(dt, first * dt, (first + steps) * dt, protocol.stimulus.onset, protocol.stimulus.offset)
         folded: Any = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
-        ready = prepared(membrane, state, on_grid, method, refresh_steps(dt), dt)
-        state = jax.tree.map(np.asarray, ready)
+        some = whole_vectors(n)
+        begun = (select(membrane, some), state[some], select(on_grid, some)) if n % VECTOR else (membrane, state, on_grid)
+        ready = prepared(*begun, method, refresh_steps(dt), dt)
+        state = jax.tree.map(np.asarray, ready[:n] if n % VECTOR else ready)
         span = (dtype, dt)
         if isinstance(method, Adaptive):
             if checkpoint is not None:

@@ -226,6 +226,11 @@ class Membrane(eqx.Module):
                 raise paths.path_error(name, list(self.mechanisms), "mechanism")
         dtype = jnp.result_type(float) if dtype is None else dtype
         shape = np.broadcast_shapes(*(np.shape(x) for x in jax.tree.leaves((self, v, given))))
+        if shape[-1:] and shape[-1] % paths.VECTOR and not paths.is_traced((self, v, given)):
+            some = paths.whole_vectors(shape[-1])
+            wide = lambda x: x[..., some] if np.shape(x)[-1:] == shape[-1:] else x
+            v, given = jax.tree.map(wide, (None if v is None else np.asarray(v), jax.tree.map(np.asarray, given)))
+            return paths.select(self, some).initial_state(v, given, dtype)[: shape[-1]]
         whole = lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), shape)
         v = whole(self.initial_v if v is None else v)
         zero = jnp.zeros(shape, dtype)

@@ -17,6 +17,7 @@ from jaxtyping import ArrayLike
 from jaxmem.membrane.mechanism import METADATA, Declaration
 
 Tree = TypeVar("Tree")
+VECTOR = 16  # numbers that a processor computes at a time, at the most
 
 
 class Parameter(NamedTuple):
@@ -102,6 +103,20 @@ def cell_count(tree: Any) -> int | None:
 def select(tree: Tree, index: Any) -> Tree:
     """The chosen cells: ``index`` as for a NumPy axis (a number drops the axis)."""
     return map_declared(lambda _, x: x[..., index] if np.ndim(x) else x, tree)
+
+
+def whole_vectors(cells: int) -> np.ndarray:
+    """Indices of the cells and of some of them again, so that their number is a whole number of vectors.
+
+    What is left of a vector XLA computes one by one, with functions that round otherwise: a cell's last bit would depend
+    on how many cells there are.
+    """
+    return np.arange(-(-cells // VECTOR) * VECTOR) % cells
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether a number of the tree is known to JAX only."""
+    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
 
 
 def concatenate(trees: list[Tree]) -> Tree:
