@@ -115,7 +115,7 @@ def memory(what: str, points: int, folder: Path) -> None:
 
     question, design = asked(what, points)
     started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    jm.scan(question, design, output=folder / "memory.h5", note=None)
+    jm.scan(question, design, output=folder / f"memory-{what}.h5", note=None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"peak": peak, "before": started, "device": jax.devices()[0].device_kind}))
 

@@ -9,6 +9,7 @@ _NAMED = (
     "UnitError",
     "PathError",
     "MembraneError",
+    "ScanError",
     "StoreError",
 )  # named, so that nothing is imported
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -39,6 +40,8 @@ def status(error: BaseException) -> int | None:
 def text(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return "not enough memory; take fewer cells or traces, or sample them less often (--dry-run estimates the need)"
+    if type(error).__name__ == "ScanError":  # one problem, shown in several lines
+        return str(error)
     lines = str(error).splitlines() or [type(error).__name__]
     return "\n  ".join([f"{len(lines)} problems", *lines]) if len(lines) > 1 else lines[0]
 

@@ -17,6 +17,7 @@ from jaxmem.cli.errors import FAILED, INTERRUPTED, UserError
 from jaxmem.cli.simulate import find_device, overrides
 from jaxmem.cli.terminal import Progress, console, duration, size
 from jaxmem.cli.written import files, save_figure
+from jaxmem.study.files import check_target
 from jaxmem.study.problems import Override
 from jaxmem.study.scanning.executors.base import Executor
 from jaxmem.study.scanning.executors.in_process import InProcess
@@ -25,7 +26,7 @@ from jaxmem.study.scanning.lock import holder
 from jaxmem.study.scanning.merge import axes_told
 from jaxmem.study.scanning.plan import ScanPlan
 from jaxmem.study.scanning.result import Scan
-from jaxmem.study.scanning.run import Standing, run
+from jaxmem.study.scanning.run import Standing, check_regions, run
 from jaxmem.study.scanning.shards import Folder
 from jaxmem.study.scanning.sizing import Trial, bytes_per_point, chunk_size, trial
 
@@ -51,6 +52,8 @@ def scan(
         plan = load_scan(experiment, changes)
         plan = plan if chunk is None else dataclasses.replace(plan, chunk=chunk)
         if dry_run:
+            check_regions(plan)
+            check_target(target, overwrite=True)
             progress.phase("Timing a trial")
             with executor_of(workers, dask) as executor:
                 out.print(report.pairs(planned(plan, target, trial(plan), executor.workers)))
@@ -78,8 +81,9 @@ def scan(
         if isinstance(found, Standing):
             out.print(_partial(found, target, share))
             return
-        progress.phase("Drawing")
         picture = None if no_figure else target.with_suffix(".png")
+        if picture is not None:
+            progress.phase("Drawing")
         drawn = picture is not None and _draw(found, picture, target)
     out.print(f"[bold]{escape(found.question)}[/bold]\n")
     out.print(report.scan(found))

@@ -1,7 +1,6 @@
 """``jaxmem status``, ``merge`` and ``verify``: what one does with a scan while it runs, and after."""
 
 import contextlib
-import json
 import pathlib
 import sys
 import time
@@ -12,10 +11,13 @@ from rich.markup import escape
 from jaxmem import report
 from jaxmem.cli.errors import FAILED, UserError
 from jaxmem.cli.terminal import Progress, console, duration, size
+from jaxmem.study.files import StoreError
 from jaxmem.study.scanning.lock import holder
+from jaxmem.study.scanning.plan import Chunk
 from jaxmem.study.scanning.result import read_scan
-from jaxmem.study.scanning.shards import Folder
+from jaxmem.study.scanning.shards import Folder, Header, ScanError
 
+COUNTED = 1000  # shards that are looked into for what became of their points
 NAMED = 5  # failed chunks that are told one by one
 
 
@@ -44,11 +46,9 @@ def status(file: str) -> None:
         "at work": escape(_at_work(folder)),
     }
     with contextlib.suppress(OSError, ValueError, KeyError):
-        noted = json.loads(folder.progress_file.read_text())
-        counts = {int(code): n for code, n in noted["counts"].items()}
-        words = {int(code): x for code, x in header.told["statuses"].items()}
-        told["so far"] = "; ".join(f"{n:,} {words[code][1]}" for code, n in sorted(counts.items())) or "nothing"
-        told["noted"] = f"{duration(max(0.0, time.time() - noted['at']))} ago"
+        told["last heard of"] = f"{duration(max(0.0, time.time() - folder.progress_file.stat().st_mtime))} ago"
+    if len(done) <= COUNTED:
+        told["so far"] = _so_far(folder, header, done)
     for chunk in sorted(failed - done)[:NAMED]:
         told[f"failed {chunk.start:,}"] = escape(folder.read_failure(chunk)["text"])
     if len(failed) > NAMED:
@@ -75,14 +75,15 @@ def merge(file: str, experiment: str | None, settings: tuple[str, ...]) -> None:
     if experiment is not None:
         source, changes = experiment, overrides(settings, None, None)
     if source is None or not pathlib.Path(source).exists():
-        raise UserError(
-            f"{folder.place} does not say which experiment file it is of, or that is gone; give it: --experiment FILE"
-        )
+        lost = "does not say which experiment file it is of" if source is None else f"is of {source}, which is gone"
+        raise UserError(f"{folder.place} {lost}; give it: --experiment FILE")
     plan = load_scan(source, changes)
     if plan.identity != header.identity:
-        raise UserError("\n".join([f"{source} is not what {folder.place} was begun with:", *difference(header, plan)]))
+        changed = difference(header.text, header.told["design"], header.told["parameters"], plan)
+        raise ScanError("\n".join([f"{source} is not what {folder.place} was begun with:", *changed]))
     plan = dataclasses.replace(plan, chunk=header.chunk)
-    left = [c for c in plan.chunks() if c not in folder.done() | folder.failed()]
+    there = folder.done() | folder.failed()
+    left = [c for c in plan.chunks() if c not in there]
     if left:
         raise UserError(
             f"{len(left):,} of {plan.count:,} chunks are missing; 'jaxmem scan' with the same line computes them",
@@ -90,7 +91,7 @@ def merge(file: str, experiment: str | None, settings: tuple[str, ...]) -> None:
         )
     with Progress() as progress:
         progress.phase(f"Merging {plan.count:,} shards")
-        found = merged(plan, folder, lambda text: click.echo(f"note: {text}", err=True))
+        found = merged(plan, folder)
     click.echo(f"{folder.output}: {found.points:,} points")
 
 
@@ -106,6 +107,17 @@ def verify(file: str, sample: int) -> None:
         click.echo(f"wrong: {line}", err=True)
     if not verdict.holds:
         sys.exit(FAILED)
+
+
+def _so_far(folder: Folder, header: Header, done: set[Chunk]) -> str:
+    """How many points have each status, from the shards."""
+    words = {int(code): x for code, x in header.told["statuses"].items()}
+    counts: dict[int, int] = {}
+    for chunk in done:
+        with contextlib.suppress(StoreError):  # 'jaxmem verify' names it
+            for code, n in folder.read_shard(chunk, header.identity)[0]["counts"].items():
+                counts[int(code)] = counts.get(int(code), 0) + n
+    return "; ".join(f"{n:,} {words[code][1]}" for code, n in sorted(counts.items())) or "nothing"
 
 
 def _folder(file: str) -> Folder:

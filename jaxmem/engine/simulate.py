@@ -99,7 +99,9 @@ def simulate(
         folded: Any = {name: measure.on_grid(plan) for name, measure in look_up_measures(measures).items()}
         on_grid = protocol.on_grid(dt)
         some = whole_vectors(n)
-        begun = (select(membrane, some), state[some], select(on_grid, some)) if n % VECTOR else (membrane, state, on_grid)
+        begun = (
+            (select(membrane, some), state[some], select(on_grid, some)) if n % VECTOR else (membrane, state, on_grid)
+        )
         ready = prepared(*begun, method, refresh_steps(dt), dt)
         state = jax.tree.map(np.asarray, ready[:n] if n % VECTOR else ready)
         span = (dtype, dt)

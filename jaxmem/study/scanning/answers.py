@@ -10,7 +10,7 @@ import numpy as np
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
 from jaxmem.study.scanning.question import ERROR, STATUS, Output
 
-FEW = 32  # points with errors of their own in one chunk; beyond that a whole part is given up at once
+MOST = 200  # points of one chunk that may raise, each found by halves; where more do it is the question that is wrong
 MESSAGES = 100  # texts of errors that are kept of a chunk
 
 
@@ -33,9 +33,7 @@ def answers(plan: ScanPlan, chunk: Chunk) -> Answers:
     index = np.arange(chunk.start, chunk.stop)
     whole = {name: empty(told, n) for name, told in plan.outputs.items()}
     errors: dict[int, str] = {}
-    # one size is one program, where programs are of one size
-    width = n if jax.default_backend() == "cpu" else plan.chunk
-    for place, answer in _asked(plan, sound, index, np.arange(n), width, errors):
+    for place, answer in _asked(plan, sound, index, np.arange(n), errors):
         for name, x in whole.items():
             x[..., place] = answer[name]
     for point in errors:
@@ -70,24 +68,27 @@ def _unanswered(plan: ScanPlan, whole: dict[str, np.ndarray], code: np.ndarray) 
 
 
 def _asked(
-    plan: ScanPlan,
-    values: Mapping[str, np.ndarray],
-    index: np.ndarray,
-    place: np.ndarray,
-    width: int,
-    errors: dict[int, str],
+    plan: ScanPlan, values: Mapping[str, np.ndarray], index: np.ndarray, place: np.ndarray, errors: dict[int, str]
 ) -> Iterator[tuple[np.ndarray, Mapping[str, Any]]]:
     """(places, answers) of the parts that could be asked; where a part raises, its halves are asked."""
-    padded = np.resize(place, width) if place.size < width else place
+    padded = place
+    if jax.default_backend() != "cpu":  # where programs are of one size, few sizes are few programs
+        whole = place.size == min(len(index), plan.chunk)
+        padded = np.resize(place, plan.chunk if whole else 1 << (place.size - 1).bit_length())
     try:
         found = plan.question.ask({p: x[padded] for p, x in values.items()}, index[padded])
-    except (ValueError, ArithmeticError, RuntimeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
         if "RESOURCE_EXHAUSTED" in str(error):
             raise
-        if place.size == 1 or len(errors) >= FEW:
-            errors.update({int(index[i]): f"{type(error).__name__}: {error}" for i in place})
+        text = f"{type(error).__name__}: {error}"
+        if len(errors) >= MOST:
+            raise ValueError(f"more than {MOST} of its points raise errors, the last {text}") from error
+        if place.size == 1:
+            errors[int(index[place[0]])] = text
             return
         for half in np.array_split(place, 2):
-            yield from _asked(plan, values, index, half, width, errors)
+            yield from _asked(plan, values, index, half, errors)
         return
     yield place, {name: x[..., : place.size] for name, x in found.items()}

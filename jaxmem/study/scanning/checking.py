@@ -124,7 +124,12 @@ def _result(path: Path, sample: int, seed: int, verdict: Verdict) -> None:
 def _recomputed(scan: Scan, sample: int, seed: int, verdict: Verdict) -> None:
     """Some points of the good ones, and of those that the question itself gave up."""
     draw = np.random.default_rng(seed)
-    points = np.unique(draw.integers(0, scan.points, min(sample, scan.points)))
+    points = np.arange(scan.points)
+    if sample < scan.points:
+        points = np.unique(
+            draw.integers(0, scan.points, 2 * sample) if scan.points > 10**6 else draw.permutation(points)
+        )
+        points = np.sort(draw.permutation(points)[:sample])
     points = points[_at(scan, STATUS, points) < ERROR]
     if not points.size:
         verdict.found.append("none of the points drawn could be asked; nothing was computed again")

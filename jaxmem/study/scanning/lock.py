@@ -35,17 +35,29 @@ def locked(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
         except OSError as error:
             if error.errno not in UNKNOWN:
                 raise
+        if not _is(path, descriptor):
+            raise FileNotFoundError(f"{path.parent} was removed: {what} was finished, or begun anew, at this moment")
         _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether this file is still the one of that name: another may have removed it before it could be locked."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    return False
+
+
 def holder(path: Path) -> str | None:
     """Who holds the lock now; None where nobody does."""
     if not path.exists():
         return None
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDWR)  # network disks want to write what they lock
+    except OSError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

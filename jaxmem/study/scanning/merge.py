@@ -17,6 +17,7 @@ from jaxmem.study.scanning.shards import Folder, ScanError, dims
 from jaxmem.study.tree import encode
 
 KIND = "scan"
+TEXTS = 10_000  # of errors, at about the most
 NAMED = 10  # shards that are wrong and named one by one
 ROOM = 1.25  # of the shards' size: what the merged file takes at the most, without the axes
 
@@ -61,14 +62,16 @@ def merge(plan: ScanPlan, folder: Folder) -> None:
 
 def check(plan: ScanPlan, folder: Folder, failed: set[Chunk]) -> None:
     """Raises ScanError that names the shards without which, or with which, nothing can be merged."""
-    wrong = [f"{folder.shard(c)} is missing" for c in plan.chunks() if c not in failed and not folder.shard(c).exists()]
+    there = folder.done() | failed
+    wrong = [f"{folder.shard(c)} is missing" for c in plan.chunks() if c not in there]
     if wrong:
         _refuse(wrong, "type the same line again: only these are computed")
 
 
 def finish(plan: ScanPlan, folder: Folder) -> None:
     """Read the merged file back, then let the shards go. Raises StoreError or ScanError where it is not what it was."""
-    verify(folder.output)
+    if not verify(folder.output):
+        raise ScanError(f"{folder.output} was changed by another program; its shards in {folder.place} are kept")
     with opened(folder.output, check_up_to=0) as file:
         index = json.loads(file.text("structure/index") or "{}")
     if index.get("kind") != KIND or index["identity"] != plan.identity or index["points"] != plan.points:
@@ -83,6 +86,7 @@ class _Notes:
         self.plan, self.folder, self.failed = plan, folder, failed
         self.counts: dict[int, int] = {}
         self.errors: dict[str, str] = {}
+        self.made: list[dict[str, str]] = []
         self.seconds = np.full(plan.count, np.nan)
 
     def pieces(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
@@ -111,7 +115,10 @@ class _Notes:
             return unanswered(self.plan, chunk, POISON if why["kind"] == "poison" else ERROR).values
         index, found = self.folder.read_shard(chunk, self.plan.identity, names)
         self.seconds[number] = index["seconds"]
-        self.errors |= index["errors"]
+        if len(self.errors) < TEXTS:
+            self.errors |= index["errors"]
+        if index["made"] not in self.made:
+            self.made.append(index["made"])
         return found
 
     def rest(self, structure: Any, lost: list[str]) -> tuple[dict[str, str], dict[str, Mapping[str, Any]]]:
@@ -135,7 +142,13 @@ class _Notes:
             "errors": self.errors,
             "question": {"kind": plan.question.kind, "tree": structure, "lost": lost},
         }
-        about = {"question": plan.title, "seconds": float(np.nansum(self.seconds)), "chunk": plan.chunk, **plan.about}
+        about = {
+            "question": plan.title,
+            "seconds": float(np.nansum(self.seconds)),
+            "chunk": plan.chunk,
+            "computed_by": self.made,
+            **plan.about,
+        }
         came_from = json.loads(json.dumps(provenance({}, about), default=jsonable))
         texts = {
             "structure/index": json.dumps(told, default=jsonable),

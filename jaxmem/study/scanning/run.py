@@ -6,22 +6,27 @@ import difflib
 import json
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import numpy as np
 
 from jaxmem.study.files import NO_ROOM, StoreError, check_target
 from jaxmem.study.scanning.conditions import Known, read
 from jaxmem.study.scanning.executors.base import Died, Done, Executor, Failed, Outcome
 from jaxmem.study.scanning.executors.in_process import InProcess
 from jaxmem.study.scanning.lock import BusyError, locked
-from jaxmem.study.scanning.merge import axes_told, finish, merge
-from jaxmem.study.scanning.plan import ScanPlan
+from jaxmem.study.scanning.merge import KIND, axes_told, finish, merge
+from jaxmem.study.scanning.plan import Chunk, ScanPlan
 from jaxmem.study.scanning.result import Scan, read_scan
-from jaxmem.study.scanning.shards import Folder, Header, ScanError, Summary, made_by
+from jaxmem.study.scanning.shards import Folder, ScanError, Summary, made_by
 from jaxmem.study.scanning.sizing import chunk_size, trial
+from jaxmem.study.summary import kind_of
 
 KEPT = "the chunks that are done are kept: mend it and type the same line again"
 ALONE = 2  # times that a chunk which took its worker along is tried again, with nothing beside it
 PATIENCE = 60.0  # s that one part waits for another that is ending, or merging
+LOOKED_AT = 2000  # shards that are verified when a scan is gone on with; of more only when they are merged
 TOLD_EVERY = 2.0  # s between notes of how far it is
 
 
@@ -70,32 +75,47 @@ def run(
     folder = Folder(output)
     say = note or (lambda text: None)
     if fresh:
+        check_regions(plan)
         _begin_anew(folder)
     if (found := _finished(plan, folder, say)) is not None:
         say(f"{output} is complete: nothing was left to do")
         return found
     check_target(output)
-    _check_regions(plan)
+    check_regions(plan)
     folder.make()
     name = "lock" if part is None else f"part-{part[0]}-of-{part[1]}.lock"
-    with contextlib.ExitStack() as held:
-        if part is not None:
-            held.enter_context(locked(folder.place / "lock", str(output), shared=True))
-        held.enter_context(locked(folder.place / name, str(output) if part is None else f"part {part[0]} of {output}"))
-        plan = _headed(plan, folder, (executor.workers if executor else 1) * (part[1] if part else 1), say)
-        if part is None:
-            folder.tidy()
-        if retry_failed and (again := folder.forget_failures()):
-            say(f"{again:,} chunks that failed are tried again")
-        standing = _compute(plan, folder, executor or InProcess(), part, progress, say)
-        _write_progress(folder, standing)
+    try:
+        with contextlib.ExitStack() as held:
+            if part is not None:
+                held.enter_context(locked(folder.place / "lock", str(output), shared=True))
+            what = str(output) if part is None else f"part {part[0]} of {output}"
+            held.enter_context(locked(folder.place / name, what))
+            standing = Standing(plan.points, done=plan.points)  # finished by another part since we looked
+            if not folder.output.exists():
+                plan = _headed(plan, folder, (executor.workers if executor else 1) * (part[1] if part else 1), say)
+                if part is None:
+                    folder.tidy()
+                if retry_failed and (again := folder.forget_failures()):
+                    say(f"{again:,} chunks that failed are tried again")
+                standing = _compute(plan, folder, executor or InProcess(), part, progress, say)
+                _write_progress(folder, standing)
+    except FileNotFoundError:  # another part has finished it at this moment
+        if (found := _finished(plan, folder, say)) is None:
+            raise
+        return found
     if not standing.complete:
         return standing
-    return merged(plan, folder, say)
+    try:
+        return merged(plan, folder)
+    except BusyError as error:
+        if part is None:
+            raise
+        say(f"all points are done; {error}: it merges them, or 'jaxmem merge {output}' does")
+        return standing
 
 
-def merged(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan:
-    """Merge what is complete, unless another part just does: then wait for it."""
+def merged(plan: ScanPlan, folder: Folder) -> Scan:
+    """Merge what is complete; where another part is about to end, or merges, wait for it a while."""
     until = time.monotonic() + PATIENCE
     while folder.place.exists():
         try:
@@ -118,7 +138,7 @@ def merged(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan:
     return read_scan(folder.output)
 
 
-def _check_regions(plan: ScanPlan) -> None:
+def check_regions(plan: ScanPlan) -> None:
     """Raise ValueError for a condition that cannot be read, before hours are spent on points it shall choose from."""
     known = {name: Known(axis["unit"], {}) for name, axis in axes_told(plan).items()}
     known |= {name: Known(x.unit, x.codes or {}) for name, x in plan.outputs.items() if x.entries is None}
@@ -130,6 +150,15 @@ def _check_regions(plan: ScanPlan) -> None:
 
 
 def _begin_anew(folder: Folder) -> None:
+    if folder.output.exists():
+        try:
+            kind = kind_of(folder.output)
+        except StoreError as error:
+            kind = str(error)
+        if kind != KIND:
+            raise ScanError(
+                f"{folder.output} is no result of a scan ({kind}); remove it yourself, or choose another output"
+            )
     if folder.place.exists():
         with locked(folder.place / "lock", str(folder.output)):
             folder.remove()
@@ -138,6 +167,7 @@ def _begin_anew(folder: Folder) -> None:
 
 def _finished(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Scan | None:
     """The scan that an earlier run finished, None where there is work to do."""
+    folder.sweep()
     if not folder.output.exists():
         return None
     try:
@@ -145,9 +175,8 @@ def _finished(plan: ScanPlan, folder: Folder, say: Callable[[str], None]) -> Sca
     except StoreError as error:
         raise ScanError(f"{error}; choose another output, or replace it with --fresh") from None
     if found.identity != plan.identity:
-        raise ScanError(
-            f"{folder.output} holds the result of another scan; choose another output, or replace it with --fresh"
-        )
+        text = f"{folder.output} holds the result of another scan; choose another output, or replace it with --fresh:"
+        raise ScanError("\n".join([text, *difference(found.experiment, found.design, {}, plan)]))
     if found.regions != dict(plan.regions):
         say(
             "the regions in the file are those that the scan was finished with; 'jaxmem export --where' asks for others"
@@ -163,7 +192,14 @@ def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], N
     if folder.exists():
         header = folder.header()
         if header.identity != plan.identity:
-            raise ScanError("\n".join([_CHANGED.format(folder.place), *difference(header, plan)]))
+            raise ScanError(
+                "\n".join(
+                    [
+                        _CHANGED.format(folder.place),
+                        *difference(header.text, header.told["design"], header.told["parameters"], plan),
+                    ]
+                )
+            )
         if plan.chunk and plan.chunk != header.chunk:
             say(f"this scan was begun with chunks of {header.chunk:,} points and goes on with them")
         if (made := made_by()) != (before := header.told["made"]):
@@ -183,19 +219,28 @@ def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], N
 _CHANGED = "the experiment is not the one that {} was begun with; undo the change, choose another output, or --fresh:"
 
 
-def difference(header: Header, plan: ScanPlan) -> list[str]:
-    """What is not as it was when the scan was begun, in lines."""
-    before, now = (header.text or "").splitlines(), (plan.text or "").splitlines()
+def difference(text: str | None, design: Mapping[str, Any], parameters: Mapping[str, Any], plan: ScanPlan) -> list[str]:
+    """What is not as it was when the scan was begun, in lines: of the file, and where that is the same, of the numbers."""
+    before, now = (text or "").splitlines(), (plan.text or "").splitlines()
     lines = [x for x in difflib.unified_diff(before, now, lineterm="", n=0) if not x.startswith(("---", "+++", "@@"))]
-    old = header.told["parameters"]
-    for path, p in plan.question.known.items():
-        was, value = old.get(path), json.loads(json.dumps(p.value, default=lambda x: x.tolist()))
-        if was != value:
-            lines.append(f"{path}: was {was}, is {value}")
-    design = json.loads(json.dumps(plan.design.told, default=str))
-    lines += [f"design, {k}: was {header.told['design'].get(k)}, is {x}" for k, x in design.items()
-              if header.told["design"].get(k) != x]  # fmt: skip
+    if not lines:
+        plainly = lambda x: json.loads(json.dumps(x, default=lambda y: np.asarray(y).tolist()))
+        for was, is_ in (
+            (parameters, {path: plainly(p.value) for path, p in plan.question.known.items() if path in parameters}),
+            (_flat(design), _flat(plainly(plan.design.told))),
+        ):
+            lines += [
+                f"{k}: was {was.get(k)}, is {is_.get(k)}" for k in sorted({*was, *is_}) if was.get(k) != is_.get(k)
+            ]
     return [f"  {line}" for line in lines] or ["  (what is asked changed, or the version of jaxmem that asks)"]
+
+
+def _flat(told: Mapping[str, Any], before: str = "design") -> dict[str, Any]:
+    """Nested tables as one, by path."""
+    found: dict[str, Any] = {}
+    for key, x in told.items():
+        found |= _flat(x, f"{before}, {key}") if isinstance(x, dict) else {f"{before}, {key}": x}
+    return found
 
 
 def _compute(
@@ -208,6 +253,8 @@ def _compute(
 ) -> Standing:
     done, failed = folder.done(), folder.failed()
     failed -= done
+    if len(done) <= LOOKED_AT:
+        _check_shards(plan, folder, done)
     foreign = [c for c in done | failed if c.start % plan.chunk or c.stop != min(c.start + plan.chunk, plan.points)]
     if foreign:
         raise ScanError(f"{folder.shard(min(foreign))} is no chunk of this scan; remove it")
@@ -229,9 +276,23 @@ def _compute(
                 _note_failure(out, folder, standing, say)
     for lost in died:
         _alone(plan, lost, folder, executor, standing, progress, say)
-    if part is not None:  # others may have done theirs meanwhile
-        standing.done = size(folder.done())
+    done = folder.done()  # others may have done theirs meanwhile
+    standing.done, standing.failed = size(done), size(folder.failed() - done)
     return standing
+
+
+def _check_shards(plan: ScanPlan, folder: Folder, done: set[Chunk]) -> None:
+    """Raise ScanError for shards that could not be merged, before more are computed."""
+    wrong = []
+    for chunk in sorted(done):
+        try:
+            folder.read_shard(chunk, plan.identity)
+        except StoreError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ScanError(
+            "\n".join(["these shards cannot be merged; remove them, and only these are computed anew:", *wrong])
+        )
 
 
 def _alone(

@@ -69,6 +69,7 @@ class Folder:
         self.output = Path(output)
         self.place = self.output.with_name(f"{self.output.name}.scan")
         self.shards, self.failures = self.place / "shards", self.place / "failures"
+        self.old = self.place.with_name(f"{self.place.name}.old")
         self.header_file, self.progress_file = self.place / "header.json", self.place / "progress.json"
 
     def exists(self) -> bool:
@@ -79,10 +80,16 @@ class Folder:
             folder.mkdir(exist_ok=True)
 
     def remove(self) -> None:
-        """Everything; the header last, so that what is left of a killed removal is known for what it is."""
-        for place in (self.shards, self.failures, self.place):
-            with contextlib.suppress(FileNotFoundError):  # somebody else is at it
-                shutil.rmtree(place)
+        """Everything. It is gone at once, by its name; a network disk keeps the lock that is held until it is let go."""
+        self.sweep()
+        with contextlib.suppress(FileNotFoundError):  # somebody else is at it
+            os.rename(self.place, self.old)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what a killed removal left."""
+        if self.old.exists():
+            shutil.rmtree(self.old, ignore_errors=True)
 
     def tidy(self) -> None:
         """Remove what killed writers left; nobody else may be writing."""
@@ -128,14 +135,14 @@ class Folder:
         return _chunks(self.failures, ".json")
 
     def write_shard(self, plan: ScanPlan, chunk: Chunk, found: Answers) -> Summary:
-        """Make the chunk done. One that somebody else has made meanwhile stays as it is."""
+        """Make the chunk done. One that somebody else has made meanwhile stays; StoreError where it is not of this scan."""
         codes, counts = np.unique(found.values[STATUS], return_counts=True)
         summary = Summary(
             chunk.start, chunk.stop, found.seconds, dict(zip(codes.tolist(), counts.tolist(), strict=True))
         )
         index = {
             "kind": KIND, "identity": plan.identity, "start": chunk.start, "stop": chunk.stop,
-            "seconds": found.seconds, "counts": summary.counts, "errors": found.errors,
+            "seconds": found.seconds, "counts": summary.counts, "errors": found.errors, "made": made_by(),
         }  # fmt: skip
         coordinates = {POINT: Variable(np.arange(chunk.start, chunk.stop), (POINT,), "1", "index of the point")}
         variables = {}
@@ -146,8 +153,10 @@ class Folder:
             variables[name] = Variable(found.values[name], dims(name, told), told.unit, told.description)
         texts = {"structure/index": json.dumps(index)}
         content = image(coordinates, variables, texts, {"/": {"title": "Part of a scan by jaxmem"}})
-        with contextlib.suppress(FileExistsError):
+        try:
             write_whole(self.shard(chunk), content)
+        except FileExistsError:
+            self.read_shard(chunk, plan.identity)
         return summary
 
     def read_shard(self, chunk: Chunk, identity: str, names: list[str] | None = None) -> tuple[dict[str, Any], dict]:

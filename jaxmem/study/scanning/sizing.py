@@ -13,6 +13,7 @@ from jaxmem.study.scanning.question import OK, STATUS
 SECONDS = 10.0  # of a chunk: what a killed worker loses, long beside what a chunk costs by itself
 TRIAL = 1024  # points, spread over the design
 TRIAL_SECONDS = 1.0  # of a second look, at more of them
+LONG = 5.0  # s; what takes longer is not asked a second time
 STRETCHES = 8  # of the design that the trial looks at
 SHARE = 0.1  # of the memory that is free, for the chunks that are worked on at a time
 LEAST, MOST = 512, 2**20
@@ -41,7 +42,7 @@ def trial(plan: ScanPlan) -> Trial:
     values, code = _spread(plan, TRIAL)
     status, first = _timed(plan, values, code)
     ready = time.perf_counter() - began
-    status, spent = _timed(plan, values, code)
+    status, spent = _timed(plan, values, code) if first < LONG else (status, first)
     more = int(min(plan.points, plan.question.most, TRIAL_SECONDS / max(spent, 1e-9) * len(code)))
     if more > 2 * len(code):  # few points do not keep all cores at work
         values, code = _spread(plan, more)
@@ -67,7 +68,9 @@ def _timed(plan: ScanPlan, values: dict[str, np.ndarray], code: np.ndarray) -> t
     began = time.perf_counter()
     try:
         status = plan.question.ask(values, np.arange(len(code)))[STATUS]
-    except (ValueError, ArithmeticError):  # some point of these; which one, the scan itself finds out
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # some point of these; which one, the scan itself finds out
         status = np.full(len(code), -1)
     return status, time.perf_counter() - began
 

@@ -78,7 +78,13 @@ def outcome(plan: ScanPlan, chunk: Chunk, output: Path) -> Outcome:
     try:
         return Done(chunk, compute(plan, chunk, output))
     except Exception as error:
-        return Failed(chunk, told(error), isinstance(error, OSError) and error.errno in HOPELESS)
+        return Failed(chunk, told(error), hopeless(error))
+
+
+def hopeless(error: BaseException) -> bool:
+    """Whether every other chunk would end like this one: no room, no folder, no permission."""
+    lost = FileNotFoundError | NotADirectoryError | PermissionError
+    return isinstance(error, lost) or (isinstance(error, OSError) and error.errno in HOPELESS)
 
 
 def told(error: Exception) -> str:

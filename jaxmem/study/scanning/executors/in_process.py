@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from jaxmem.study.scanning.answers import Answers, answers
-from jaxmem.study.scanning.executors.base import HOPELESS, Done, Executor, Failed, Outcome, told
+from jaxmem.study.scanning.executors.base import Done, Executor, Failed, Outcome, hopeless, told
 from jaxmem.study.scanning.plan import Chunk, ScanPlan
 from jaxmem.study.scanning.shards import Folder
 
@@ -83,4 +83,4 @@ def _outcome(chunk: Chunk, future: Future) -> Outcome:
         return Done(chunk, future.result())
     if not isinstance(error, Exception):
         raise error
-    return Failed(chunk, told(error), isinstance(error, OSError) and error.errno in HOPELESS)
+    return Failed(chunk, told(error), hopeless(error))
