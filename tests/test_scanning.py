@@ -520,7 +520,7 @@ def killed(place, kills, workers=0):
 
 
 def test_killed_at_random_moments_it_is_the_same_scan(tmp_path):
-    killed(tmp_path, 5)
+    killed(tmp_path, 3)
 
 
 @pytest.mark.slow
