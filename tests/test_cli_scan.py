@@ -127,6 +127,27 @@ def test_interrupted_and_gone_on_with(folder: pathlib.Path, monkeypatch: pytest.
     assert "2 of 4 chunks were done before" in call("scan", "bag.toml", "--no-figure")
 
 
+def test_what_is_exported_is_a_list_as_it_stands(folder: pathlib.Path) -> None:
+    """With factors and names of axes too: the table of axes says nothing but what the axes are."""
+    factors = EXPERIMENT.replace("points = 9", 'points = 9, times = "k_leak.g", name = "ratio"').replace(
+        "points = 7 }", 'points = 7 }\nk_leak.g = { low = 0.5, high = 2, points = 2, times = "k_leak.g" }'
+    )
+    (folder / "factors.toml").write_text(factors)
+    call("scan", "factors.toml", "--no-figure")
+    call("export", "factors.h5", "--region", "hyperpolarised", "-o", "some.csv")
+    listed = factors.split("[scan.axes]")[0].replace('"grid"', '"list"\ntable = "some.csv"') + (
+        '[scan.axes]\nna_leak.g = { times = "k_leak.g", name = "ratio" }\nk.outside = {}\n'
+        'k_leak.g = { times = "k_leak.g" }\n'
+    )
+    (folder / "again.toml").write_text(listed)
+    call("scan", "again.toml", "--no-figure")
+    whole, again = jm.read_scan("factors.h5"), jm.read_scan("again.h5")
+    inside = whole["v"] < -80
+    assert 0 < again.points == inside.sum() < whole.points == 126
+    for name in ("ratio", "k.outside", "k_leak.g_per_k_leak.g", "v"):
+        np.testing.assert_array_equal(again[name], whole[name][inside])
+
+
 def test_damage_has_an_exit_status(folder: pathlib.Path) -> None:
     call("scan", "bag.toml", "--no-figure")
     content = bytearray((folder / "bag.h5").read_bytes())
