@@ -24,7 +24,7 @@ from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import Parameter, declared, path_error
 from jaxmem.study.fits import target_variables
-from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_typical
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision, check_typical
 from jaxmem.study.scanning.question import STATUS, Output, apart
 
 WIDTH = 64  # of a block of simulated fits, however many points there are: another width would round otherwise
@@ -68,6 +68,7 @@ class Fits(OfACell):
         precision: str = "float64",
     ):
         check_typical(membrane)
+        check_precision(precision)
         if starts is not None and starts < 1:
             raise ValueError(f"starts is a number of at least 1, or None; found {starts}")
         chosen = {path: Free.of(bounds) for path, bounds in free.items()}

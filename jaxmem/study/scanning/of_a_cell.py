@@ -11,20 +11,15 @@ from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.state import Status
 from jaxmem.study.scanning.question import Question
 
-PRECISIONS = ("float32", "float64")
-
 
 class OfACell(Question):
     """A question about ``membrane``, a typical cell without a cell axis. ``became``: the statuses that points may have."""
 
     membrane: eqx.AbstractVar[Membrane]
-    precision: eqx.AbstractVar[str]
     became: ClassVar[Iterable[Any]] = Status
 
     def __check_init__(self) -> None:
         check_typical(self.membrane)
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is 'float32' or 'float64', not {self.precision!r}")
 
     @property
     def fates(self) -> dict[int, tuple[str, str]]:
@@ -46,6 +41,12 @@ def check_typical(membrane: Any) -> None:
         )
     if membrane.cells is not None:
         raise ValueError("a scan wants the typical cell, without a cell axis; what differs is an axis of the design")
+
+
+def check_precision(precision: str) -> None:
+    """Raise ValueError for what is none."""
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
 
 
 def at_points(membrane: Membrane, values: Mapping[str, np.ndarray], points: int) -> Membrane:

@@ -8,9 +8,9 @@ import numpy as np
 from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import Parameter, declared
-from jaxmem.study.rests import CODES, numbers_at_rest, told_of, types_at_rest
 from jaxmem.study.problems import unknown
-from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_typical
+from jaxmem.study.rests import CODES, numbers_at_rest, told_of, types_at_rest
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision, check_typical
 from jaxmem.study.scanning.question import STATUS, Output
 
 
@@ -27,6 +27,7 @@ class Rests(OfACell):
 
     def __check_init__(self) -> None:
         check_typical(self.membrane)
+        check_precision(self.precision)
         if isinstance(self.keep, str):
             raise ValueError(f"keep is a tuple of names; found the text {self.keep!r}: write ({self.keep!r},)")
         if self.keep is not None:

@@ -19,7 +19,7 @@ from jaxmem.membrane.parameters import Parameter, declared, map_declared
 from jaxmem.membrane.state import Status
 from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study.scanning.of_a_cell import OfACell, at_points
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision
 from jaxmem.study.scanning.question import STATUS, apart
 
 DRAWS = 2**31 - 1  # random numbers are keyed by an int32: points so far apart share theirs
@@ -45,6 +45,7 @@ class Simulations(OfACell):
     integrator: Integrator = Staggered()
 
     def __check_init__(self) -> None:
+        check_precision(self.precision)
         if self.initial not in ("given", "steady"):
             raise ValueError(f"initial is 'given' or 'steady', not {self.initial!r}")
         if not self.measures:
