@@ -111,6 +111,8 @@ def load(path: Any) -> Simulation:
     with opened(path) as file:
         index = json.loads(file.text("structure/index") or "")
         if "kind" in index:
+            if index["kind"] == "scan":
+                raise StoreError(f'{path} holds a scan, no simulation: jm.read_scan("{path}") opens it')
             raise StoreError(
                 f"{path} holds {index['kind']}, no simulation: 'jaxmem show' tells them, xarray.open_dataset(..., "
                 'engine="h5netcdf") opens it'
