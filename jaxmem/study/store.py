@@ -125,7 +125,7 @@ def to_xarray(simulation: Simulation, attributes: Mapping[str, Any] | None = Non
     try:
         import xarray
     except ImportError as error:
-        raise ImportError("to_xarray needs xarray: pip install xarray (and h5netcdf, to open files with it)") from error
+        raise ImportError("to_xarray needs xarray: pip install 'jaxmem[xarray]'") from error
     view, _ = table.layout(simulation)
     known = lambda those: {name: (v.dims, v.values, v.attributes) for name, v in those.items()}
     return xarray.Dataset(
