@@ -9,6 +9,7 @@ from scan_kills import datasets
 from test_cli import call
 
 import jaxmem as jm
+from jaxmem.study.files import StoreError
 from jaxmem.study.scanning.executors.base import Executor
 from jaxmem.study.scanning.lock import locked
 from jaxmem.study.scanning.shards import Folder
@@ -125,6 +126,51 @@ def test_interrupted_and_gone_on_with(folder: pathlib.Path, monkeypatch: pytest.
     assert "not the one that bag.h5.scan was begun with" in said and "high = 0.6" in said and "--fresh" in said
     (folder / "bag.toml").write_text(EXPERIMENT + "# a comment changes nothing\n")
     assert "2 of 4 chunks were done before" in call("scan", "bag.toml", "--no-figure")
+
+
+def test_a_scan_that_is_not_merged_is_no_missing_file(folder: pathlib.Path) -> None:
+    call("scan", "bag.toml", "--part", "1/2", "--no-figure")
+    for command in ("report", "export", "show", "plot", "rerun"):
+        said = call(command, "bag.h5", *(["--cell", "1"] if command == "rerun" else []), status=2)
+        assert "'bag.h5.scan', where 40 of 63 points are done" in said and "jaxmem status bag.h5" in said
+    assert "is still in 'bag.h5.scan'" in call("show", "bag.h5.scan", status=2)
+    assert "is still in" not in call("show", "bog.h5", status=2)
+
+
+def test_one_output_as_a_map(folder: pathlib.Path) -> None:
+    call("scan", "bag.toml", "--no-figure")
+    assert "bag-map.png" in call("plot", "bag.h5", "--measure", "input_resistance")
+    assert (folder / "bag-map.png").stat().st_size > 10_000
+    assert "status.png" in call("plot", "bag.h5", "--kind", "map", "--measure", "status", "-o", "status.png")
+    assert "did you mean 'v'" in call("plot", "bag.h5", "--measure", "vv", "-o", "x.png", status=2)
+    assert "'k.outside' is an axis" in call("plot", "bag.h5", "--measure", "k.outside", "-o", "x.png", status=2)
+    for odd in (("--kind", "voltage"), ("--measure", "v", "--measure", "stability")):
+        said = call("plot", "bag.h5", *odd, status=2)
+        assert "bag.h5 holds a scan" in said and "jaxmem report bag.h5" in said
+    assert "jaxmem rerun bag.h5 --cell N" in call("plot", "bag.h5", "--cell", "3", status=2)
+    with pytest.raises(StoreError, match=r'jm\.read_scan\("bag\.h5"\) opens it'):
+        jm.load("bag.h5")
+
+
+def test_what_is_exported_is_a_list_as_it_stands(folder: pathlib.Path) -> None:
+    """With factors and names of axes too: the table of axes says nothing but what the axes are."""
+    factors = EXPERIMENT.replace("points = 9", 'points = 9, times = "k_leak.g", name = "ratio"').replace(
+        "points = 7 }", 'points = 7 }\nk_leak.g = { low = 0.5, high = 2, points = 2, times = "k_leak.g" }'
+    )
+    (folder / "factors.toml").write_text(factors)
+    call("scan", "factors.toml", "--no-figure")
+    call("export", "factors.h5", "--region", "hyperpolarised", "-o", "some.csv")
+    listed = factors.split("[scan.axes]")[0].replace('"grid"', '"list"\ntable = "some.csv"') + (
+        '[scan.axes]\nna_leak.g = { times = "k_leak.g", name = "ratio" }\nk.outside = {}\n'
+        'k_leak.g = { times = "k_leak.g" }\n'
+    )
+    (folder / "again.toml").write_text(listed)
+    call("scan", "again.toml", "--no-figure")
+    whole, again = jm.read_scan("factors.h5"), jm.read_scan("again.h5")
+    inside = whole["v"] < -80
+    assert 0 < again.points == inside.sum() < whole.points == 126
+    for name in ("ratio", "k.outside", "k_leak.g_per_k_leak.g", "v"):
+        np.testing.assert_array_equal(again[name], whole[name][inside])
 
 
 def test_damage_has_an_exit_status(folder: pathlib.Path) -> None:

@@ -102,7 +102,7 @@ def test_what_is_merged_and_what_is_said_where_parts_are_missing(folder):
     assert (folder / "calls").read_text().split("\0")[1:-1] == ["-m", "jaxmem", "merge", str(folder / "bath.h5")]
     (folder / "env/bin/python").write_text("#!/bin/bash\nexit 1\n")
     failed = subprocess.run(["sh", "-c", wrapped], capture_output=True, text=True)
-    assert failed.returncode == 1 and "bash bath.sh" in failed.stdout
+    assert failed.returncode == 1 and "submit the parts again" in failed.stdout
 
 
 def test_what_is_no_scan_has_no_script(folder):

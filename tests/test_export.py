@@ -5,10 +5,12 @@ import pathlib
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from listed_scan import ListedAxis, ListedOutput, ListedScan, listed
 from test_cli import call
 
 import jaxmem as jm
+from jaxmem.cli.commands import cli
 from jaxmem.study import columns, csv_file
 from jaxmem.study.cells import read_cells
 from jaxmem.study.csv_file import write_csv
@@ -151,6 +153,10 @@ def test_what_the_command_refuses(folder: pathlib.Path) -> None:
     takes = {"x": (0.0, "mV", "a place"), "y": (0.0, "mV", "a place")}
     question = jm.questions.Function(circle, {"r": ("1", "square of the radius")}, takes)
     jm.scan(question, jm.designs.Random({"x": jm.Axis(0, 1)}, 5), output="c.h5", regions={"disc": "r < 9"}, note=None)
+    call("export", "c.h5", "-o", "c0.csv")
+    assert CliRunner().invoke(cli, ["export", "c.h5", "-o", "-"]).stdout == (folder / "c0.csv").read_text()
+    (folder / "c0.csv").unlink()
+    assert not (folder / "-").exists()
     assert "did you mean 'disc'" in call("export", "c.h5", "--region", "disk", status=2)
     assert "at column 1: there is no axis or output 'rr'" in call("export", "c.h5", "--where", "rr < 2", status=2)
     assert "no column 'rr'" in call("export", "c.h5", "--columns", "rr", status=2)

@@ -125,11 +125,18 @@ def test_a_scan_from_python(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
     assert total.axes[int(np.argmax(total.total))] == "na_leak"  # the pump turns over what leaks in
 
 
-def test_the_table_of_a_scan_is_one(tmp_path: pathlib.Path) -> None:
+def test_the_tables_of_scans_can_be_read(tmp_path: pathlib.Path) -> None:
     from jaxmem.study.scanning.file import load_scan
 
-    ((_, text),) = blocks(section("Scans"), "toml")
-    head = 'question = "Where does it rest?"\n[membrane]\npreset = "pump_leak"\n'
-    (tmp_path / "it.toml").write_text(head + text, encoding="utf-8")
-    plan = load_scan(tmp_path / "it.toml")
-    assert plan.points == 10_000 and list(plan.regions) == ["rests well"]
+    (tmp_path / "points.csv").write_text("# units: mM,S/m^2\nk.outside,g_na\n3,0.1\n5,0.2\n")
+    plans = []
+    for i, (_, text) in enumerate(blocks(section("Scans"), "toml")):
+        head = 'question = "Where does it rest?"\n[membrane]\npreset = "pump_leak"\n'
+        (tmp_path / f"{i}.toml").write_text(head + text, encoding="utf-8")
+        plans.append(load_scan(tmp_path / f"{i}.toml"))
+    assert [p.design.told["kind"] for p in plans] == ["grid", "sobol", "sensitivity", "nested", "list"]
+    assert [p.points for p in plans] == [10_000, 65_536, 4096 * (2 + 2), 10 * 1024, 2]
+    assert list(plans[0].regions) == ["rests well"]
+    listed = plans[-1].design.values(0, 2)
+    assert listed["k.outside"].tolist() == [3, 5]
+    np.testing.assert_allclose(listed["na_leak.g"], [0.01, 0.02], rtol=1e-12)  # 1 S/m^2 is 0.1 mS/cm^2

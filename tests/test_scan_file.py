@@ -152,6 +152,7 @@ def test_overrides(load: Any) -> None:
     )
     assert plan.design.told["shape"] == [2, 5, 2] and plan.chunk == 7 and plan.question.keep == ("v",)
     assert plan.design.axes["k.outside"].high == 12.0
+    assert load(REST, "scan.axes.initial_v.values=[-70]").design.told["shape"] == [4, 3, 1]
     assert list(plan.regions) == ["rests well", "odd"]
     assert float(plan.question.membrane.parameters()["k_leak.g"].value) == 0.2
     assert "# overridden: --set scan.chunk=7" in plan.text and "# overridden: --set k_leak.g=0.2" in plan.text
@@ -184,8 +185,14 @@ def test_every_design(load: Any, tmp_path: pathlib.Path) -> None:
     x = plan.design.values(0, 3)
     assert x["k.outside"].tolist() == [2.0, 3.0, 5.0] and x["leak_ratio"].tolist() == [0.1, 0.2, 0.3]
     (tmp_path / "points.csv").write_text("ratio,K\n0.1,2000\n,3000\n")
-    with pytest.raises(ExperimentError, match=r"scan.toml:14: scan.axes.na_leak.g: points.csv:3: .* leave the row out"):
+    with pytest.raises(ExperimentError, match=r"scan.toml:14: .*points.csv:3: .* has no number .* leave the row out"):
         load(listed)
+    (tmp_path / "points.csv").write_text("leak_ratio,K\n0.1,2000\n")  # a column has the axis' name
+    named = listed.replace('column = "ratio", ', "")
+    assert load(named).design.values(0, 1)["leak_ratio"].tolist() == [0.1]
+    (tmp_path / "points.csv").write_text("ratio,K\n0.1,2000\n")
+    with pytest.raises(ExperimentError, match=r"na_leak.g: points.csv has no column 'leak_ratio'; .* are ratio, K"):
+        load(named)
     with pytest.raises(ExperimentError, match=r"there is no file"):
         load(listed, f"scan.table={tmp_path / 'none.csv'}")
 
@@ -262,4 +269,9 @@ def test_a_wrong_override_is_named(problems: Any) -> None:
         "--set scan.axes.k.outside.points=1: scan.axes.k.outside: points is a whole number of at least 2"
     )
     assert problems(REST, "population.cells=10")[0].startswith("--set population.cells=10: population.cells: found 10")
+    for typed in ("points=3", 'values=["2 mM"]', "scale=log"):  # the path comes before what its axis lacks
+        (said,) = problems(REST, f"scan.axes.k.outsid.{typed}")
+        assert (
+            said.startswith("--set scan.axes.k.outsid") and "no parameter 'k.outsid'; did you mean 'k.outside'" in said
+        )
     assert "did you mean 'scan.points'" in problems(REST, "scna.points=10")[0]

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from jaxmem.cli import scan_commands as scan_commands  # which puts its own into the group
-from jaxmem.cli.group import EXISTING, KIND, NEW, PRECISION, cli
+from jaxmem.cli.group import EXISTING, KIND, NEW, PRECISION, RESULT, cli
 
 
 @cli.command(short_help="Run an experiment file.")
@@ -119,7 +119,7 @@ def fit(**options: Any) -> None:
 
 
 @cli.command(short_help="What a result file holds.")
-@click.argument("file", type=EXISTING)
+@click.argument("file", type=RESULT)
 @click.option("--experiment", is_flag=True, help="Print the experiment file that it came from, and nothing else.")
 def show(file: str, experiment: bool) -> None:
     """What a result file holds: the question, the cells, measures, variables, provenance."""
@@ -129,11 +129,16 @@ def show(file: str, experiment: bool) -> None:
 
 
 @cli.command(short_help="Draw a figure of a result.")
-@click.argument("file", type=EXISTING)
+@click.argument("file", type=RESULT)
 @click.option("--kind", type=KIND, default="overview", show_default=True, help="Which figure.")
 @click.option("-o", "--output", type=NEW, help="The picture, .png, .pdf or .svg (default: FILE-KIND.png).")
 @click.option("--cell", "cells", type=int, multiple=True, help="A recorded cell to show; may be given several times.")
-@click.option("--measure", "measures", multiple=True, help="The measure of a map; several for distributions.")
+@click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    help="The measure of a map, the output of a scan; several for distributions.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a picture that exists.")
 def plot(**options: Any) -> None:
     """Draw a figure of a result."""
@@ -146,8 +151,8 @@ def plot(**options: Any) -> None:
 
 
 @cli.command(short_help="Write points or cells as a CSV file.")
-@click.argument("file", type=EXISTING)
-@click.option("-o", "--output", type=NEW, help="The CSV file to write (default: FILE.csv).")
+@click.argument("file", type=RESULT)
+@click.option("-o", "--output", type=NEW, help="The CSV file to write, - for stdout (default: FILE.csv).")
 @click.option("--where", metavar="CONDITION", help="Only points for which this is true.")
 @click.option("--region", "name", metavar="NAME", help="Only points of this region of the experiment file.")
 @click.option("--columns", metavar="A,B,C", help="Which columns, in this order (default: all).")
@@ -195,7 +200,7 @@ def devices() -> None:
 
 
 @cli.command(short_help="Run one cell of a result again, in full.")
-@click.argument("file", type=EXISTING)
+@click.argument("file", type=RESULT)
 @click.option("--cell", type=click.IntRange(0), required=True, help="Index of the cell, of a scan of the point.")
 @click.option(
     "-o", "--output", type=NEW, help="Where to write its full traces (default: FILE-cell-N.h5, FILE-point-N.h5)."

@@ -1,6 +1,8 @@
 """``jaxmem export``: the points of a scan, or the cells of any other result, as a CSV file."""
 
 import pathlib
+import sys
+from typing import Any
 
 import click
 
@@ -20,9 +22,10 @@ def export(
     file: str, output: str | None, where: str | None, name: str | None, columns: str | None, overwrite: bool
 ) -> None:
     source = pathlib.Path(file)
-    target = pathlib.Path(output or source.with_suffix(".csv"))
+    target = None if output == "-" else pathlib.Path(output or source.with_suffix(".csv"))
     try:
-        check_target(target, overwrite)
+        if target is not None:
+            check_target(target, overwrite)
     except FileExistsError as error:
         raise UserError(f"{error} (--overwrite replaces it)") from None
     with Progress() as progress:
@@ -44,10 +47,16 @@ def export(
             asked.append(conditions[name])
         # each stands for itself, so that an "or" in one does not reach into the other
         inside = region(scan, asked[0] if len(asked) == 1 else f"({asked[0]}) and ({asked[1]})") if asked else None
-        progress.phase(f"Writing {target}")
+        progress.phase(f"Writing {target or 'to stdout'}")
         chosen = None if columns is None else [x.strip() for x in columns.split(",") if x.strip()]
-        rows = write_csv(target, scan, columns=chosen, region=inside, title=question, index=row, overwrite=overwrite)
-    of = "" if inside is None else f" of {scan.points:,}"
-    click.echo(f"{target}: {rows:,}{of} {row}s, {size(target.stat().st_size)}")
+        told: dict[str, Any] = {"columns": chosen, "region": inside, "title": question, "index": row}
+        if target is None:
+            rows = write_csv(sys.stdout, scan, **told)
+            sys.stdout.flush()
+        else:
+            rows = write_csv(target, scan, **told, overwrite=overwrite)
+    if target is not None:
+        of = "" if inside is None else f" of {scan.points:,}"
+        click.echo(f"{target}: {rows:,}{of} {row}s, {size(target.stat().st_size)}")
     if not rows:
         click.echo(f"no {row} is where {' and '.join(asked)}", err=True)

@@ -1,5 +1,7 @@
 """The group that all commands belong to, and what their options have in common."""
 
+import contextlib
+import os
 import sys
 from typing import Any
 
@@ -8,7 +10,32 @@ import click
 from jaxmem import __version__
 from jaxmem.cli import errors
 
+
+class _Result(click.Path):
+    """A file that is there; of a scan that is not merged yet it is said how far it is."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        name = os.fspath(value).rstrip("/").removesuffix(".scan")
+        if not os.path.exists(name) and os.path.exists(os.path.join(f"{name}.scan", "header.json")):
+            self.fail(_unmerged(name), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _unmerged(name: str) -> str:
+    from jaxmem.study.scanning.shards import Folder
+
+    folder, far = Folder(name), ""
+    with contextlib.suppress(ValueError, OSError, KeyError):  # "jaxmem status" tells of damage
+        done = sum(chunk.stop - chunk.start for chunk in folder.done())
+        far = f", where {done:,} of {folder.header().points:,} points are done"
+    return (
+        f"{name!r} is not there yet: its scan is still in {f'{name}.scan'!r}{far}. 'jaxmem status {name}' tells more; the "
+        "line that began it goes on with it and merges"
+    )
+
+
 EXISTING = click.Path(exists=True, dir_okay=False, readable=True)
+RESULT = _Result(exists=True, dir_okay=False, readable=True)
 NEW = click.Path(dir_okay=False)
 PRECISION = click.Choice(["float32", "float64"])
 KIND = click.Choice(["overview", "voltage", "concentrations", "reversals", "currents", "map", "distributions"])
@@ -23,6 +50,8 @@ class _Commands(click.Group):
         except KeyboardInterrupt as stop:
             click.echo(str(stop) or "interrupted; nothing written", err=True)
             sys.exit(errors.INTERRUPTED)
+        except BrokenPipeError:  # of "| head"; click ends quietly
+            raise
         except Exception as error:
             status = errors.status(error)
             if status is None:

@@ -151,13 +151,16 @@ def plot(
     from jaxmem.study.store import load
 
     source = pathlib.Path(file)
+    holds = kind_of(source)
+    if holds == "scan":
+        kind = _kind_of_scan(source, kind, cells, measures)
     target = pathlib.Path(output or source.with_name(f"{source.stem}-{kind}.png"))
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists; choose another name (--overwrite replaces it)")
     if target.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{target}: a picture ends in .png, .pdf or .svg")
-    if (holds := kind_of(source)) != "a simulation":
-        _plot_other(source, holds, target, kind, bool(cells or measures))
+    if holds != "a simulation":
+        _plot_other(source, holds, target, kind, cells, measures)
         return
     draw = plots.KINDS[kind]
     takes = set(inspect.signature(draw).parameters)
@@ -180,7 +183,25 @@ def plot(
     click.echo(f"{target}")
 
 
-def _plot_other(source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, chosen: bool) -> None:
+def _kind_of_scan(source: pathlib.Path, kind: str, cells: tuple[int, ...], measures: tuple[str, ...]) -> str:
+    """A measure means its map. Raises UserError for what is not drawn of a scan."""
+    kind = "map" if measures and kind == "overview" else kind
+    if cells or kind not in ("overview", "map") or len(measures) > (kind == "map"):
+        text = (
+            f"a single point is 'jaxmem rerun {source} --cell N'"
+            if cells
+            else f"all figures are in 'jaxmem report {source}'"
+        )
+        raise UserError(
+            f"{source} holds a scan: there are its overview, and with --measure the map of one output over the axes that "
+            f"matter most to it; {text}"
+        )
+    return kind
+
+
+def _plot_other(
+    source: pathlib.Path, holds: str, target: pathlib.Path, kind: str, cells: tuple[int, ...], measures: tuple[str, ...]
+) -> None:
     from jaxmem import plots
     from jaxmem.study import fits, rests
     from jaxmem.study.scanning import merge
@@ -188,11 +209,11 @@ def _plot_other(source: pathlib.Path, holds: str, target: pathlib.Path, kind: st
     drawn: dict[str, Callable[[], Any]] = {
         rests.KIND: lambda: plots.rests(rests.read_rests(source), title=summary(source).question),
         fits.KIND: lambda: plots.fits(fits.read_fits(source), title=summary(source).question),
-        merge.KIND: lambda: _scan(source),
+        merge.KIND: lambda: _scan(source, kind, *measures),
     }
     if holds not in drawn:
         raise UserError(f"{source} holds {holds}, no simulation; 'jaxmem show' tells them, and xarray opens the file")
-    if kind != "overview" or chosen:
+    if holds != merge.KIND and (kind != "overview" or cells or measures):
         raise UserError(f"{source} holds {holds}: it has the kind overview alone, of all cells")
     with Progress() as progress:
         progress.phase("Drawing")
@@ -200,12 +221,13 @@ def _plot_other(source: pathlib.Path, holds: str, target: pathlib.Path, kind: st
     click.echo(f"{target}")
 
 
-def _scan(source: pathlib.Path) -> Any:
+def _scan(source: pathlib.Path, kind: str, measure: str | None = None) -> Any:
     from jaxmem import plots
     from jaxmem.study.scanning.result import read_scan
 
     found = read_scan(source)
-    return plots.scan(found, title=" ".join(found.question.split()) or None)
+    title = " ".join(found.question.split()) or None
+    return plots.scan(found, title=title) if kind == "overview" else plots.scan_map(found, measure, title=title)
 
 
 # ---------------------------------------------------------------------- rerun

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from jaxmem.cli.group import EXISTING, NEW, cli
+from jaxmem.cli.group import EXISTING, NEW, RESULT, cli
 
 
 @cli.command(short_help="Ask at every point of a design.")
@@ -122,7 +122,7 @@ def verify(file: str, sample: int, device: str | None) -> None:
 
 
 @cli.command(short_help="A page about a scan.")
-@click.argument("file", type=EXISTING)
+@click.argument("file", type=RESULT)
 @click.option("-o", "--output", type=NEW, help="The page to write, .html (default: FILE.html).")
 @click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
 def report(**options: Any) -> None:

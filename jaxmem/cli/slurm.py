@@ -16,9 +16,8 @@ SCRIPT = """\
 #!/bin/bash
 # The scan of {experiment} in {tasks} parts, for SLURM; made by jaxmem {version}.
 #
-#   bash {name}                         submits the parts, and a job behind them that merges
-#   bash {name} --account=lab --mem=8G  options of sbatch go to both
-#   PARTS=3,7-9 bash {name}             only these parts
+# bash with the name of this file submits the parts, and a job behind them that merges. Options of sbatch behind the name
+# (--account=lab --mem=8G) go to both; PARTS=3,7-9 before it submits only these parts.
 #
 # Nothing is lost when a part ends early (time limit, lost node, scancel): submit the same script again. What is done
 # has its shard in {folder}; parts that are complete end at once.
@@ -71,7 +70,7 @@ def slurm(
     merge = [python, "-m", "jaxmem", "merge", str(target)]
     job = "".join(c if c.isalnum() or c in "-_." else "-" for c in file.stem)
     name = f"{job}.sh"
-    again = f"not complete; submit the parts again: bash {name} (those that are done end at once)"
+    again = "not complete; submit the parts again with the same script (those that are done end at once)"
     wrap = f"cd {shlex.quote(str(target.parent))} && {shlex.join(merge)} || {{ echo {shlex.quote(again)}; exit 1; }}"
     wanted = {"gpus-per-task": gpus_per_task, "cpus-per-task": cpus_per_task, "time": time, "partition": partition}
     given = {key: value for key, value in wanted.items() if value is not None}

@@ -12,6 +12,7 @@ from jaxmem.plots._overview import overview as overview
 from jaxmem.plots._population import distributions as distributions
 from jaxmem.plots._population import map_of as map_of
 from jaxmem.plots._rests import rests as rests
+from jaxmem.plots._scan_map import scan_map as scan_map
 from jaxmem.plots._scans import scan as scan
 from jaxmem.plots._scans import scan_panels as scan_panels
 from jaxmem.plots._style import CYCLE as CYCLE

@@ -114,12 +114,13 @@ class Files:
 
 
 def number(
-    table: Table, row: int, column: str, text: str, advice: str = 'missing = "drop" leaves such rows out'
-) -> float:
+    table: Table, row: int, column: str, text: str, advice: str = 'missing = "drop" leaves such rows out',
+    lacks: str = "nothing was measured",
+) -> float:  # fmt: skip
     """The number in a cell of the file; ValueError, with its line, where there is none."""
     where = f"{table.file}:{table.lines[row]}: column {column!r}"
     if text.lower() in MISSING:
-        raise ValueError(f"{where}: nothing was measured ({text!r}); fill it in, or {advice}")
+        raise ValueError(f"{where}: {lacks} ({text!r}); fill it in, or {advice}")
     try:
         value = float(text)
     except ValueError:

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -27,7 +27,7 @@ WIDEST = 26  # characters of a number and its comma
 
 
 def write_csv(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | TextIO,
     scan: Points,
     *,
     columns: Sequence[str] | None = None,
@@ -37,6 +37,7 @@ def write_csv(
     overwrite: bool = False,
 ) -> int:
     """Write all points, or those of a region, and return how many; whole or not at all, a piece in memory at a time.
+    Into a stream it is written as it comes.
 
     ``columns``: axes and outputs in their order, after the number of the point (``index``); of several numbers per
     point each is a column, ``name.0``, ``name.1``. None takes all; choosing leaves out the number of the point unless it is
@@ -53,17 +54,23 @@ def write_csv(
     headed = [(n, u) for name in chosen for n, u in _headings(scan, name, index)]
     rows = scan.points if region is None else region.count
 
+    def fill(file: TextIO) -> None:
+        for line in (title, "" if region is None else str(region)):
+            if line:
+                file.write(f"# {' '.join(line.split())}\n")
+        names, units = zip(*headed, strict=True)
+        file.write("# units: " + _line(units))
+        file.write(_line(names))
+        for text in _rows(scan, chosen, region, index):
+            file.write(text)
+
     def build(temporary: Path) -> None:
         with temporary.open("x", encoding="utf-8", newline="") as file:
-            for line in (title, "" if region is None else str(region)):
-                if line:
-                    file.write(f"# {' '.join(line.split())}\n")
-            names, units = zip(*headed, strict=True)
-            file.write("# units: " + _line(units))
-            file.write(_line(names))
-            for text in _rows(scan, chosen, region, index):
-                file.write(text)
+            fill(file)
 
+    if not isinstance(path, str | os.PathLike):
+        fill(path)
+        return rows
     build_text(path, build, (rows + 2) * len(headed) * WIDEST + 4096, overwrite=overwrite)
     return rows
 

@@ -111,6 +111,8 @@ def load(path: Any) -> Simulation:
     with opened(path) as file:
         index = json.loads(file.text("structure/index") or "")
         if "kind" in index:
+            if index["kind"] == "scan":
+                raise StoreError(f'{path} holds a scan, no simulation: jm.read_scan("{path}") opens it')
             raise StoreError(
                 f"{path} holds {index['kind']}, no simulation: 'jaxmem show' tells them, xarray.open_dataset(..., "
                 'engine="h5netcdf") opens it'
@@ -123,7 +125,7 @@ def to_xarray(simulation: Simulation, attributes: Mapping[str, Any] | None = Non
     try:
         import xarray
     except ImportError as error:
-        raise ImportError("to_xarray needs xarray: pip install xarray (and h5netcdf, to open files with it)") from error
+        raise ImportError("to_xarray needs xarray: pip install 'jaxmem[xarray]'") from error
     view, _ = table.layout(simulation)
     known = lambda those: {name: (v.dims, v.values, v.attributes) for name, v in those.items()}
     return xarray.Dataset(

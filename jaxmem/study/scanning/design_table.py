@@ -29,9 +29,6 @@ def axis_tables(table: ScanTable, problems: Problems) -> dict[str, AxisTable]:
         if axis is None:
             continue
         if table.design == "list":
-            if axis.column is None:
-                problems.add(("scan", "axes", path), 'an axis of a list needs a column, as { column = "g_na" }')
-                continue
             if odd := sorted(axis.model_fields_set & {"low", "high", "scale", "points", "values"}):
                 problems.add(
                     ("scan", "axes", path), f"the numbers of a list are in its table: leave out {', '.join(odd)}"
@@ -58,11 +55,12 @@ def read_design(
     axes: dict[str, Axis] = {}
     for path, told in tables.items():
         with problems.at("scan", "axes", path):
-            axis = Axis(**told.model_dump(exclude={"column"}))
-            if known is not None:
-                for wanted in (path, axis.times):
+            if known is not None:  # first of all: of a path that is misspelt nobody wants to hear what its axis lacks
+                for wanted in (path, told.times):
                     if wanted is not None and wanted not in known:
                         raise path_error(wanted, list(known))
+            axis = Axis(**told.model_dump(exclude={"column"}))
+            if known is not None:
                 axis = axis if table.design == "list" else axis.resolved(known[path].unit, **whole)
             axes[path] = axis
     if len(axes) < len(table.axes):
@@ -107,9 +105,15 @@ def _listed(
     found: dict[str, tuple[np.ndarray, str | None]] = {}
     for path, told in tables.items():
         with problems.at("scan", "axes", path):
-            assert told.column is not None
-            texts = there.column(told.column)
-            numbers = [columns.number(there, i, told.column, x, "leave the row out") for i, x in enumerate(texts)]
+            name = told.column or axes[path].called(path)  # as "jaxmem export" heads it
+            if name not in there.names and told.column is None:
+                raise ValueError(f'{table.table} has no column {name!r}; name the one that is meant: column = "..."; '
+                                 f"there are {', '.join(there.names)}")  # fmt: skip
+            texts = there.column(name)
+            read = lambda row, text, name=name: columns.number(
+                there, row, name, text, "leave the row out", "has no number"
+            )
+            numbers = [read(i, text) for i, text in enumerate(texts)]
             found[path] = np.array(numbers), told.unit
     return designs.Listed(found, axes) if len(found) == len(tables) else None
 

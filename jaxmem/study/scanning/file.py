@@ -174,7 +174,8 @@ def _note(problems: Problems, path: tuple[str, str], text: str, set_here: dict[s
 def _override(raw: dict[str, Any], change: Override, problems: Problems) -> None:
     parts = change.path.split(".")
     if parts[:2] == ["scan", "axes"] and len(parts) > 2:
-        field = parts[-1:] if parts[-1] in AxisTable.model_fields and len(parts) > 4 else []
+        inside = parts[-1] in AxisTable.model_fields and len(parts) > 3 and not isinstance(change.value, dict)
+        field = parts[-1:] if inside else []
         parts = ["scan", "axes", ".".join(parts[2 : len(parts) - len(field)]), *field]
     elif parts[:2] == ["scan", "regions"] and len(parts) > 2:
         parts = ["scan", "regions", ".".join(parts[2:])]

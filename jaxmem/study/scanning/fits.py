@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import jax
 import numpy as np
@@ -24,8 +24,8 @@ from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import Parameter, declared, path_error
 from jaxmem.study.fits import target_variables
-from jaxmem.study.scanning.question import STATUS, Output, Question, apart
-from jaxmem.study.scanning.rests import at_points
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision, check_typical
+from jaxmem.study.scanning.question import STATUS, Output, apart
 
 WIDTH = 64  # of a block of simulated fits, however many points there are: another width would round otherwise
 METHODS = {kind.__name__: kind for kind in (LevenbergMarquardt, GradientDescent)}
@@ -33,7 +33,7 @@ INPUTS = ("measured_", "sd_")  # what a fit was given, which is known from the a
 LOST = (FitStatus.NO_STEADY_STATE, FitStatus.NOT_FINITE)
 
 
-class Fits(Question):
+class Fits(OfACell):
     """A fit at each point: :func:`jaxmem.fit` of ``membrane`` (a typical cell), arguments as there, the best of its starts.
 
     Axes are parameters of the membrane that are neither free nor tied, and what is aimed at: ``targets.NAME``, its
@@ -53,6 +53,7 @@ class Fits(Question):
     methods: tuple[dict[str, Any], ...]
     seed: int
     precision: str
+    became: ClassVar[Any] = FitStatus
 
     def __init__(
         self,
@@ -66,12 +67,8 @@ class Fits(Question):
         seed: int = 0,
         precision: str = "float64",
     ):
-        if membrane.cells is not None:
-            raise ValueError(
-                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
-            )
-        if precision not in ("float32", "float64"):
-            raise ValueError(f"precision is 'float32' or 'float64', not {precision!r}")
+        check_typical(membrane)
+        check_precision(precision)
         if starts is not None and starts < 1:
             raise ValueError(f"starts is a number of at least 1, or None; found {starts}")
         chosen = {path: Free.of(bounds) for path, bounds in free.items()}
@@ -106,14 +103,6 @@ class Fits(Question):
         own = {path: d for path, _, d in declared(self.membrane, absent=True)}
         kept = {path: d for path, d in own.items() if path not in self.free and path not in self.tied}
         return kept | {path: d for path, (_, d) in self._aims().items()}
-
-    @property
-    def fates(self) -> dict[int, tuple[str, str]]:
-        return {int(s): (s.name, s.reason) for s in FitStatus}
-
-    @property
-    def whole_cell(self) -> dict[str, Any]:
-        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
 
     @property
     def most(self) -> int:

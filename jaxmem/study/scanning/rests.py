@@ -2,19 +2,19 @@
 
 import functools
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
 from jaxmem.membrane.mechanism import Declaration
 from jaxmem.membrane.membrane import Membrane
 from jaxmem.membrane.parameters import Parameter, declared
-from jaxmem.membrane.state import Status
+from jaxmem.study.problems import unknown
 from jaxmem.study.rests import CODES, numbers_at_rest, told_of, types_at_rest
-from jaxmem.study.scanning.question import STATUS, Output, Question
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision, check_typical
+from jaxmem.study.scanning.question import STATUS, Output
 
 
-class Rests(Question):
+class Rests(OfACell):
     """The resting state of ``membrane`` (a typical cell) at each point: :func:`jaxmem.resting_state` and its costs.
 
     Outputs: ``v``, the dynamic concentrations, input resistance, time constant, pump current, ATP per second, power,
@@ -26,12 +26,12 @@ class Rests(Question):
     keep: tuple[str, ...] | None = None
 
     def __check_init__(self) -> None:
-        if self.membrane.cells is not None:
-            raise ValueError(
-                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
-            )
-        if self.precision not in ("float32", "float64"):
-            raise ValueError(f"precision is 'float32' or 'float64', not {self.precision!r}")
+        check_typical(self.membrane)
+        check_precision(self.precision)
+        if isinstance(self.keep, str):
+            raise ValueError(f"keep is a tuple of names; found the text {self.keep!r}: write ({self.keep!r},)")
+        if self.keep is not None:
+            self._told(types_at_rest(self.membrane))
 
     @property
     def kind(self) -> str:
@@ -44,14 +44,6 @@ class Rests(Question):
     @property
     def declarations(self) -> dict[str, Declaration]:
         return {path: d for path, _, d in declared(self.membrane, absent=True)}
-
-    @property
-    def fates(self) -> dict[int, tuple[str, str]]:
-        return {int(s): (s.name, s.reason) for s in Status}
-
-    @property
-    def whole_cell(self) -> dict[str, Any]:
-        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
 
     @property
     def working_bytes(self) -> int:
@@ -78,13 +70,7 @@ class Rests(Question):
     def _told(self, there: Collection[str]) -> dict[str, tuple[str, str, dict[int, str] | None]]:
         """Unit, meaning and codes of what is kept of these numbers."""
         if odd := sorted(set(self.keep or ()) - set(there)):
-            raise ValueError(f"keep: a rest has no {', '.join(odd)}; there are {', '.join(there)}")
+            raise ValueError("\n".join(f"keep: {unknown(name, there, 'number of a rest')}" for name in odd))
         kept = [name for name in there if self.keep is None or name in self.keep or name == STATUS]
         words = lambda name: {int(w): w.name.lower() for w in CODES[name]} if name in CODES else None
         return {name: (*told_of(self.membrane, name), words(name)) for name in kept}
-
-
-def at_points(membrane: Membrane, values: Mapping[str, np.ndarray], points: int) -> Membrane:
-    """A population: the typical cell with these numbers. It has a cell axis whatever differs."""
-    start = {"initial_v": np.broadcast_to(np.asarray(membrane.initial_v, float), (points,)).copy()}
-    return membrane.with_parameters(start | dict(values))

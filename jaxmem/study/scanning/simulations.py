@@ -10,7 +10,7 @@ import numpy as np
 from jaxmem.analysis.resting import resting_state
 from jaxmem.engine.integrators import Integrator, Staggered
 from jaxmem.engine.measures import Measure
-from jaxmem.engine.request import find_dtype
+from jaxmem.engine.request import find_dtype, look_up_measures
 from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Simulation
 from jaxmem.membrane.mechanism import Declaration
@@ -19,13 +19,13 @@ from jaxmem.membrane.parameters import Parameter, declared, map_declared
 from jaxmem.membrane.state import Status
 from jaxmem.rig.protocol import Change
 from jaxmem.rig.stimuli import Stimulus
-from jaxmem.study.scanning.question import STATUS, Question, apart
-from jaxmem.study.scanning.rests import at_points
+from jaxmem.study.scanning.of_a_cell import OfACell, at_points, check_precision
+from jaxmem.study.scanning.question import STATUS, apart
 
 DRAWS = 2**31 - 1  # random numbers are keyed by an int32: points so far apart share theirs
 
 
-class Simulations(Question):
+class Simulations(OfACell):
     """``measures`` of a simulation of ``duration`` ms in steps of ``dt`` ms at each point, arguments as for
     :func:`jaxmem.simulate`.
 
@@ -45,14 +45,12 @@ class Simulations(Question):
     integrator: Integrator = Staggered()
 
     def __check_init__(self) -> None:
-        if self.membrane.cells is not None:
-            raise ValueError(
-                "a scan wants the typical cell, without a cell axis; what differs is an axis of the design"
-            )
+        check_precision(self.precision)
         if self.initial not in ("given", "steady"):
             raise ValueError(f"initial is 'given' or 'steady', not {self.initial!r}")
         if not self.measures:
             raise ValueError("a scan of simulations keeps measures alone, and none is asked for: give measures")
+        look_up_measures(self.measures)
 
     @property
     def kind(self) -> str:
@@ -70,14 +68,6 @@ class Simulations(Question):
         parts = (("stimulus", self.stimulus), ("changes", self.changes))
         inside = {f"{name}.{p}": d for name, part in parts for p, _, d in declared(part)}
         return {path: d for path, _, d in declared(self.membrane, absent=True)} | inside
-
-    @property
-    def fates(self) -> dict[int, tuple[str, str]]:
-        return {int(s): (s.name, s.reason) for s in Status}
-
-    @property
-    def whole_cell(self) -> dict[str, Any]:
-        return {"area": self.membrane.geometry.area, "capacitance": self.membrane.capacitance}
 
     @property
     def working_bytes(self) -> int:

@@ -10,6 +10,30 @@
     [scan.regions]
     "rests well" = "v between -72 mV and -68 mV and atp_per_second < 2e8"
 
+The other designs, of which the axes tell no points but where it is said:
+
+    design = "sobol"             # also "latin_hypercube", "random"
+    points = 65536
+    seed = 1
+    axes.k.outside = { low = "2 mM", high = "20 mM" }
+
+    design = "sensitivity"       # for Sobol indices: points are base samples; asked is at points * (axes + 2)
+    points = 4096
+
+    design = "nested"            # the axes with points or values are a grid; at each of its places the others are drawn
+    inner = "sobol"              # or "latin_hypercube", "random"
+    points = 1024                # at each place
+    axes.k.outside = { low = "2 mM", high = "20 mM", points = 10 }
+    axes.na_leak.g = { low = 0.01, high = 0.5, scale = "log" }
+
+    design = "list"              # a row of a CSV file per point; lines that begin with "#" are comments
+    table = "points.csv"         # beside the experiment file
+    axes.na_leak.g = { column = "g_na", unit = "mS/cm^2" }
+    axes.k.outside = {}          # the column "k.outside", in mM: as "jaxmem export" writes it
+
+``times`` makes an axis a factor: the parameter becomes the number times the value that ``times`` has at this point, which may
+be an axis too; times itself it is a factor of its own value. It is called ``name``, or else ``PATH`` or ``PATH_per_TIMES``.
+
 The numbers of an axis stay as written here and are read where the parameter's unit is known.
 """
 
@@ -31,7 +55,7 @@ NEEDED = {"list": "table", "grid": None} | dict.fromkeys((*DRAWN, "nested", "sen
 
 
 class AxisTable(Table):
-    """One axis; ``column`` and what it is in, of a list."""
+    """One axis; of a list ``column`` (default: what the axis is called) and the ``unit`` it is in."""
 
     low: Written | None = None
     high: Written | None = None
