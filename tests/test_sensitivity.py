@@ -205,6 +205,20 @@ def test_whole_numbers_and_codes_are_taken_by_name_alone() -> None:
         sensitivity(scan, confidence=95)
 
 
+def test_printed_it_is_a_table_of_its_numbers() -> None:
+    found = sensitivity(saltelli(ishigami, 3, 512, seed=1, low=-np.pi, high=np.pi))["f"]
+    head, *rows, words = str(found).splitlines()
+    assert head.split() == ["f", "first", "order", "total"] and words == found.words
+    for i, (axis, row) in enumerate(zip("xyz", rows, strict=True)):
+        assert found.total is not None and found.total_low is not None and found.total_high is not None
+        numbers = [x[i] for x in (found.first, found.first_low, found.first_high)]
+        numbers += [x[i] for x in (found.total, found.total_low, found.total_high)]
+        name, *cells = row.replace("[", "").replace("]", "").replace(",", "").split()
+        assert name == axis and [*map(float, cells)] == pytest.approx(numbers, abs=5.01e-4)
+    flat = sensitivity(spread(lambda x, y: 0 * x, 2, 100, 0))["f"]
+    assert [row.split() for row in str(flat).splitlines()[1:3]] == [["x", "-"], ["y", "-"]]
+
+
 # ---------------------------------------------------------------------- whole scans
 def test_ishigami_scanned(tmp_path: pathlib.Path) -> None:
     """The design, the run, the file and the estimate together: 2^14 base samples within a hundredth."""

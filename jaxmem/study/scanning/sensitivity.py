@@ -39,6 +39,27 @@ class Sensitivity:
     method: str
     words: str
 
+    def __str__(self) -> str:
+        """A table, a line per axis, and the words."""
+        known: list[tuple[str, np.ndarray, np.ndarray | None, np.ndarray | None]]
+        known = [("first order", self.first, self.first_low, self.first_high)]
+        if self.total is not None:
+            known.append(("total", self.total, self.total_low, self.total_high))
+        rows = [(self.name, *(head for head, *_ in known))]
+        rows += [(axis, *(_cell(i, *them) for _, *them in known)) for i, axis in enumerate(self.axes)]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, self.words])
+
+
+def _cell(i: int, x: np.ndarray, low: np.ndarray | None, high: np.ndarray | None) -> str:
+    """An index and its interval, where there are such."""
+    if not np.isfinite(x[i]):
+        return "-"
+    if low is None or high is None or not np.isfinite([low[i], high[i]]).all():
+        return f"{x[i]:.3f}"
+    return f"{x[i]:.3f} [{low[i]:.3f}, {high[i]:.3f}]"
+
 
 def sensitivity(
     scan: Points,
