@@ -205,6 +205,56 @@ def test_whole_numbers_and_codes_are_taken_by_name_alone() -> None:
         sensitivity(scan, confidence=95)
 
 
+def correlated(r: float, points: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return tuple(
+        np.random.default_rng(seed).multivariate_normal([0, 0, 0], [[1, r, 0], [r, 1, 0], [0, 0, 1]], points).T
+    )
+
+
+def test_axes_of_a_list_that_depend_on_each_other_are_said_to() -> None:
+    """Of x + y with correlation r each alone explains (1 + r) / 2, in sum 1 + r; ranks correlate 6 / pi asin(r / 2)."""
+    x, y, z = correlated(0.4)
+    columns = {"x": x, "y": y, "z": z, "f": x + y}
+    found = sensitivity(listed(["x", "y", "z"], columns, design={"kind": "list"}))["f"]
+    assert found.first[:2] == pytest.approx([0.7, 0.7], abs=0.04) and found.dependent == "design"
+    r = float(found.words.split("(x and y: rank correlation ")[1].split(")")[0])
+    assert "warning: the axes of this design" in found.words and r == pytest.approx(
+        6 / np.pi * np.arcsin(0.2), abs=0.04
+    )
+    for r, points in ((0.0, 4000), (0.3, 100)):  # few points are correlated by chance
+        x, y, z = correlated(r, points)
+        columns = {"x": x, "y": y, "z": z, "f": x + y}
+        found = sensitivity(listed(["x", "y", "z"], columns, design={"kind": "list"}))["f"]
+        assert found.dependent == "" and "warning" not in found.words
+
+
+@pytest.mark.parametrize("kind", ["random", "grid", "nested", "sensitivity"])
+def test_axes_that_failed_points_make_depend_on_each_other_are_said_to(kind: str) -> None:
+    """Half of the square is left, that below a diagonal: each axis alone tells more than its share there."""
+    add = lambda x, y: x - y
+    if kind == "sensitivity":
+        scan = saltelli(add, 2, 2048, 1)
+    elif kind == "random":
+        scan = spread(add, 2, 5000, 1)
+    else:
+        levels = (np.arange(60) + 0.5) / 60
+        x, y = (a.ravel() for a in np.meshgrid(levels, levels, indexing="ij"))
+        parts = {
+            "outer": {"kind": "grid", "axes": {"x": {}}},
+            "inner": {"kind": "grid", "points": 60, "axes": {"y": {}}},
+        }
+        axes = {name: ListedAxis(levels=tuple(levels)) for name in "xy"}
+        scan = listed(
+            axes, {"x": x, "y": y, "f": add(x, y)}, design={"kind": kind} | (parts if kind == "nested" else {})
+        )
+    assert sensitivity(scan)["f"].dependent == ""
+    scan["status"][:] = scan["x"] + scan["y"] > 1
+    found = sensitivity(scan)["f"]
+    assert found.dependent == "failures" and "warning: among the points that are left" in found.words
+    scan["status"][:] = np.random.default_rng(0).random(scan.points) < 0.3  # who fails by chance changes nothing
+    assert sensitivity(scan)["f"].dependent == ""
+
+
 def test_printed_it_is_a_table_of_its_numbers() -> None:
     found = sensitivity(saltelli(ishigami, 3, 512, seed=1, low=-np.pi, high=np.pi))["f"]
     head, *rows, words = str(found).splitlines()
