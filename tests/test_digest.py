@@ -27,6 +27,18 @@ def test_spreads_leave_failed_points_out(small):
         np.testing.assert_array_equal(found.values, np.sort(x))
 
 
+def test_when_points_failed_is_told_where_some_did(small):
+    scan = double.scattered(1000)
+    bad = scan["status"] != 0
+    scan.columns["failed_at"] = np.where(bad, 100 * scan["leak_ratio"], np.nan)
+    scan.outputs["failed_at"] = double.Output("ms", "when the cell was found to have failed")
+    found = Digest(scan)
+    assert found.spreads["failed_at"].count == bad.sum() and "failed_at" not in found.main
+    assert found.spreads["failed_at"].highest == scan["failed_at"][bad].max()
+    scan.columns["status"][:], scan.columns["failed_at"][:] = 0, np.nan
+    assert {s.name for s in Digest(scan).listed} == set(scan.outputs) - {"status", "failed_at"}
+
+
 def test_codes_are_counted_by_word(small):
     scan = double.scattered(1000)
     kinds = scan["stability"][scan["status"] == 0]

@@ -183,7 +183,8 @@ def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
     x = np.repeat(np.arange(40.0), 3)
     fine = {"x": x, "f": np.full(120, -70.0, np.float32), "g": np.full(120, np.nan)}
     scan = listed({"x": ListedAxis(levels=tuple(range(40)))}, fine, design={"kind": kind})
-    found = sensitivity(scan)
+    assert list(sensitivity(scan)) == ["f"]  # no point has g
+    found = sensitivity(scan, ["f", "g"])
     for name, word in (("f", "the output does not vary"), ("g", "fewer than 16")):
         assert np.isnan(found[name].first).all() and np.isnan(found[name].first_low).all()
         assert word in found[name].words
@@ -192,11 +193,12 @@ def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
 def test_whole_numbers_and_codes_are_taken_by_name_alone() -> None:
     n = 2000
     x = np.random.default_rng(0).random(n)
-    values = {"x": x, "f": x, "iterations": (10 * x).astype(np.int32), "trace": np.stack([x, x])}
+    values = {"x": x, "f": x, "iterations": (10 * x).astype(np.int32), "trace": np.stack([x, x]), "residual": x}
     outputs = {"trace": ListedOutput(entries=2), "f": ListedOutput(dtype=np.dtype(np.float32))}
     scan = listed(["x"], values, outputs=outputs)
     assert list(sensitivity(scan)) == ["f"]
     assert sensitivity(scan, ["iterations"])["iterations"].first == pytest.approx(1, abs=0.02)
+    assert sensitivity(scan, ["residual"])["residual"].first == pytest.approx(1, abs=0.02)
     with pytest.raises(ValueError, match="2 numbers per point"):
         sensitivity(scan, ["trace"])
     with pytest.raises(ValueError, match="did you mean 'iterations'"):

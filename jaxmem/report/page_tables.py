@@ -81,10 +81,10 @@ def regions(digest: Digest) -> list[RegionRow]:
 
 
 def outputs(digest: Digest) -> Table | None:
-    if not digest.spreads:
+    if not digest.listed:
         return None
     rows = []
-    for s in digest.spreads.values():
+    for s in digest.listed:
         numbers = [_n(x) for x in (s.lowest, s.low, s.median, s.high, s.highest)]
         said = s.description
         if s.words:

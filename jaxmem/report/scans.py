@@ -42,7 +42,7 @@ def _outputs(digest: Digest) -> RenderableType:
     table.add_column("unit", no_wrap=True)
     table.add_column("points", justify="right", no_wrap=True)
     notes = []
-    for s in digest.spreads.values():
+    for s in digest.listed:
         numbers = [number(x) for x in (s.lowest, s.median, s.highest)]
         spread = f"{number(s.low)} … {number(s.high)}" if s.count else ""
         if s.words:

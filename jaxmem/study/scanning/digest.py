@@ -16,12 +16,13 @@ ALONG = 6  # axes that an output is drawn along
 GATHERED = 2**22  # numbers of an output that are held at a time; of more, a random choice
 USUAL = ("v", "resting_potential", "spike_count", "firing_rate", "atp_per_second")  # told before others
 MEANS = ("status", "residual", "iterations", "steps", "cost", "failed_at")  # how an answer was found, not what it is
+OF_FAILED = ("failed_at",)  # numbers that failed points have, and no others
 EFFORT = ("iterations", "steps")  # what a point took
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """An output over the points that have it.
+    """An output over the points that have it: those with an answer, of ``failed_at`` those that failed.
 
     ``count`` points have a number; of those numbers ``lowest``, ``low`` (5 %), ``median``, ``high`` (95 %), ``highest``,
     all NaN where there is none. ``values``: the numbers, sorted, or a random choice of ``sampled`` of them, which the
@@ -64,7 +65,7 @@ def spread_of(scan: Any, name: str) -> Spread:
         if words:
             for code, n in zip(*np.unique(piece[name][ok], return_counts=True), strict=True):
                 words[int(code)] = words.get(int(code), 0) + int(n)
-        x = _good(piece[name], piece["status"], output.entries)
+        x = _good(piece[name], (ok if name in OF_FAILED else ~ok).astype(int), output.entries)
         there = np.isfinite(x)
         count += int(np.sum(there.any(0) if output.entries else there))
         x = x[there]
@@ -113,6 +114,11 @@ class Digest:
         asked = " ".join(map(str, self.scan.regions.values())).split()
         rank = lambda n: (n in MEANS, n not in asked, USUAL.index(n) if n in USUAL else len(USUAL))
         return {name: spread_of(self.scan, name) for name in sorted(names, key=rank)}
+
+    @functools.cached_property
+    def listed(self) -> list[Spread]:
+        """The spreads that tables show: all but those of how an answer was found where no point has them."""
+        return [s for s in self.spreads.values() if s.count or s.name not in MEANS]
 
     @functools.cached_property
     def main(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ import numpy as np
 
 from jaxmem.study.scanning import given_data, paired
 from jaxmem.study.scanning.dependence import FAILURES, Dependence, Dependences
-from jaxmem.study.scanning.points import STATUS, Points, output_of, words_of
+from jaxmem.study.scanning.points import PIECE, STATUS, Points, numbers, output_of, words_of
 
+COMPUTING = ("residual", "iterations", "failed_at")  # outputs that describe the computation, not the cell
 FEW = 0.05  # share of points left out above which the indices are said to be those of a part of the space
 
 
@@ -83,8 +84,9 @@ def sensitivity(
     words warn. Intervals are bias-corrected and accelerated bootstraps; for points that fill space evenly (Sobol, Latin
     hypercube) they are wider than they need be.
 
-    ``names``: which outputs; None takes all real numbers, one per point, and leaves whole numbers and codes (status,
-    stability, iterations) out. Memory does not grow with the points, except for a full grid (one column at a time).
+    ``names``: which outputs; None takes all real numbers, one per point, that any point has, and leaves out whole numbers
+    and codes (status, stability) and what describes the computation (residual, iterations, failed_at). Memory does not
+    grow with the points, except for a full grid (one column at a time).
 
     Raises ValueError for unknown outputs, those with several numbers per point, and a confidence outside 0 to 1.
     """
@@ -94,16 +96,29 @@ def sensitivity(
         raise ValueError(f"found {resamples} resamples; intervals need at least 100")
     known = {name: output_of(scan, name) for name in names or ()}
     if names is None:
-        whole = lambda name, o: name == STATUS or o.entries is not None or np.dtype(o.dtype).kind != "f"
-        known = {name: o for name, o in scan.outputs.items() if not whole(name, o) and not words_of(scan, name)}
+        known = {name: o for name, o in scan.outputs.items() if _asked(scan, name)}
     axes = tuple(scan.axes)
     estimate = paired.indices if paired.fits(scan) else given_data.indices
     dependences, told = Dependences(scan, seed), {}
     for name in known:
         found = estimate(scan, name, confidence, resamples, seed)
+        if names is None and not found.used and not _any(scan, name):
+            continue
         dependence = dependences.of(name, found.left_out) if np.isfinite(found.first).any() else Dependence("", "")
         told[name] = _told(name, axes, found, dependence, confidence)
     return told
+
+
+def _asked(scan: Points, name: str) -> bool:
+    """Whether an output is one that is meant where none is named."""
+    output = scan.outputs[name]
+    real = output.entries is None and np.dtype(output.dtype).kind == "f" and not words_of(scan, name)
+    return real and name != STATUS and name not in COMPUTING
+
+
+def _any(scan: Points, name: str) -> bool:
+    """Whether any point has this number."""
+    return any(np.isfinite(numbers(p[name], p[STATUS])).any() for p in scan.pieces((name, STATUS), PIECE))
 
 
 def _told(
