@@ -164,11 +164,16 @@ class Digest:
         return min(between / whole, 1.0) if whole > 0 else 0.0
 
     def pair(self, name: str | None) -> tuple[str, str] | None:
-        """The two axes that decide most of an output, that which decides more as x; None where there is one axis."""
+        """The two axes that decide most of an output, in the order of the design, so that all maps of two axes lie the same
+        way round; None where there is one axis.
+        """
         if len(self.axes) < 2:
             return None
-        order = list(self.along(name)) if name in self.main else list(self.axes)
-        return order[0], order[1]
+        return self._as_designed(list(self.along(name)) if name in self.main else list(self.axes))
+
+    def _as_designed(self, order: list[str]) -> tuple[str, str]:
+        x, y = sorted(order[:2], key=self.axes.index)
+        return x, y
 
     @functools.cached_property
     def maps(self) -> list[Map]:
@@ -191,7 +196,7 @@ class Digest:
             return float(np.sum(share * (m.failed[there] - np.sum(share * m.failed[there])) ** 2))
 
         order = sorted(self.along(self.main[0]).values(), key=lambda m: -differs(m))
-        return pairwise(self.scan, order[0].bins.axis, order[1].bins.axis, "status")
+        return pairwise(self.scan, *self._as_designed([m.bins.axis for m in order]), "status")
 
     def _pair(self, name: str) -> tuple[str, str]:
         found = self.pair(name)
