@@ -90,7 +90,7 @@ def _range(s: Spread) -> str:
 def _deciding(digest: Digest) -> list[str]:
     """Which axis decides most of each main output."""
     said = []
-    for name, found in digest.sensitivity.items():
+    for name, found in digest.indices.items():
         index = found.first if found.total is None else found.total
         if not np.isfinite(index).any():
             continue

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmem.study.scanning.dependence import DESIGN
 from jaxmem.study.scanning.maps import Map, Marginal, marginal, pairwise
 from jaxmem.study.scanning.points import OK, PIECE, numbers, words_of
 from jaxmem.study.scanning.sensitivity import Sensitivity, sensitivity
@@ -137,6 +138,21 @@ class Digest:
         names = [name for name in self.main if self.spreads[name].varies]
         return sensitivity(self.scan, names) if names and len(self.axes) > 1 else {}
 
+    @functools.cached_property
+    def indices(self) -> dict[str, Sensitivity]:
+        """Those of the sensitivities that are shown: with numbers, of axes that the design lets vary by themselves."""
+        return {n: s for n, s in self.sensitivity.items() if s.dependent != DESIGN and np.isfinite(s.first).any()}
+
+    @functools.cached_property
+    def unsaid(self) -> dict[str, list[str]]:
+        """The outputs whose sensitivity is not shown, by the reason."""
+        found: dict[str, list[str]] = {}
+        for name, s in self.sensitivity.items():
+            if name not in self.indices:
+                why = "the axes depend on each other" if s.dependent == DESIGN else "too few points have it"
+                found.setdefault(why, []).append(name)
+        return found
+
     def along(self, name: str) -> dict[str, Marginal]:
         """An output of numbers along each axis, the axis that decides most first."""
         for axis in self.axes:
@@ -149,7 +165,7 @@ class Digest:
         """How much of an output an axis decides: its total index, or its first-order one, or the share of the variance
         that lies between the places along it (0 where nothing varies).
         """
-        if (known := self.sensitivity.get(m.name)) is not None:
+        if (known := self.indices.get(m.name)) is not None:
             i = known.axes.index(m.bins.axis)
             index = (known.first if known.total is None else known.total)[i]
             if np.isfinite(index):

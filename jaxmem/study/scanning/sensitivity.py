@@ -44,6 +44,11 @@ class Sensitivity:
     words: str
     dependent: str = ""
 
+    @property
+    def sure(self) -> bool:
+        """Whether any index has an interval; those of a whole grid are exact."""
+        return bool(np.isfinite(self.first_low).any())
+
     def __str__(self) -> str:
         """A table, a line per axis, and the words."""
         known: list[tuple[str, np.ndarray, np.ndarray | None, np.ndarray | None]]
