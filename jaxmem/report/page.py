@@ -31,6 +31,8 @@ def page(scan: Any) -> str:
 
 def _unbroken(x: Any) -> Any:
     """A percentage is not torn apart at the end of a line."""
+    if isinstance(x, list):
+        return [_unbroken(each) for each in x]
     return x.replace(" %", f"{SPACE}%") if isinstance(x, str) else x
 
 
@@ -116,7 +118,7 @@ def _statuses(digest: Digest) -> list[dict[str, Any]]:
     return [
         {
             "name": name.lower().replace("_", " "),
-            "reason": reason,
+            "reason": tables.NONE if reason.lower() == name.lower().replace("_", " ") else reason,
             "points": f"{n:,}",
             "share": of_all(n, digest.scan.points),
             "percent": f"{100 * n / max(digest.scan.points, 1):.4f}",

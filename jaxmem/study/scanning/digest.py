@@ -55,6 +55,12 @@ class Spread:
         return self.count > 0 and self.lowest > 0 and self.high > 30 * self.low
 
 
+def fate(name: str, reason: str, both: str = "{}: {}") -> str:
+    """What became of a point in words: the name of its status and the reason, which alone is enough where it begins so."""
+    word = name.lower().replace("_", " ")
+    return reason if reason.lower().startswith(word) else both.format(word, reason)
+
+
 def spread_of(scan: Any, name: str) -> Spread:
     """The spread of one output; reads it piece by piece."""
     output, random = scan.outputs[name], np.random.default_rng(0)
