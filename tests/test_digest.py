@@ -27,6 +27,18 @@ def test_spreads_leave_failed_points_out(small):
         np.testing.assert_array_equal(found.values, np.sort(x))
 
 
+def test_when_points_failed_is_told_where_some_did(small):
+    scan = double.scattered(1000)
+    bad = scan["status"] != 0
+    scan.columns["failed_at"] = np.where(bad, 100 * scan["leak_ratio"], np.nan)
+    scan.outputs["failed_at"] = double.Output("ms", "when the cell was found to have failed")
+    found = Digest(scan)
+    assert found.spreads["failed_at"].count == bad.sum() and "failed_at" not in found.main
+    assert found.spreads["failed_at"].highest == scan["failed_at"][bad].max()
+    scan.columns["status"][:], scan.columns["failed_at"][:] = 0, np.nan
+    assert {s.name for s in Digest(scan).listed} == set(scan.outputs) - {"status", "failed_at"}
+
+
 def test_codes_are_counted_by_word(small):
     scan = double.scattered(1000)
     kinds = scan["stability"][scan["status"] == 0]
@@ -49,10 +61,23 @@ def test_axes_come_in_the_order_of_what_they_decide():
     scan.columns["v"] = 3.0 * scan["idle_1.g"] + np.log(scan["leak_ratio"] / 0.01) / np.log(50)
     scan.columns["status"][:] = 0
     found = Digest(scan)
-    assert list(found.along("v"))[:2] == ["idle_1.g", "leak_ratio"] and found.pair("v") == ("idle_1.g", "leak_ratio")
+    assert list(found.along("v"))[:2] == ["idle_1.g", "leak_ratio"]
     first = dict(zip(found.sensitivity["v"].axes, found.sensitivity["v"].first, strict=True))
     # Var of 3u is 9/12, of u 1/12, both uniform and independent
     assert first["idle_1.g"] == pytest.approx(0.9, abs=0.03) and first["leak_ratio"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_maps_of_two_axes_lie_one_way_round():
+    """Whatever decides more of an output: the axis that is first in the design is x."""
+    scan = double.landscape(8)
+    ratio, bath = scan["leak_ratio"] / 0.5, scan["k.outside"] / 20
+    for name, x in (("v", 3 * ratio + bath), ("na.inside", ratio + 3 * bath), ("atp_per_second", 9 * bath + ratio)):
+        scan.columns[name] = x
+    scan.columns["status"][:] = np.where((bath > 0.5) & (ratio > 0.2), 1, 0)
+    found = Digest(scan)
+    assert {next(iter(found.along(name))) for name in found.main} == {"leak_ratio", "k.outside"}
+    assert found.fates is not None
+    assert {(m.x.axis, m.y.axis) for m in [*found.maps, found.fates]} == {("leak_ratio", "k.outside")}
 
 
 def test_outputs_that_a_region_names_come_first():

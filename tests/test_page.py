@@ -17,6 +17,7 @@ from jaxmem import report
 from jaxmem.cli.commands import cli
 from jaxmem.plots._style import number
 from jaxmem.report.page import page, write_page
+from jaxmem.study.scanning.digest import fate
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 SECTIONS = [
@@ -138,14 +139,45 @@ def test_counts_are_those_of_the_scan(seen, scan):
     for code, n in counts.items():
         name, reason = scan.statuses[code]
         row = told.pop(name.lower().replace("_", " "))
-        assert row["points"] == f"{n:,}" and row["reason"] == reason
+        assert row["points"] == f"{n:,}" and row["reason"] == (reason if code else "–")  # "ok" once is enough
         assert float(row["share"].rstrip("\N{NO-BREAK SPACE}%")) == pytest.approx(100 * n / scan.points, abs=0.051)
     assert told == {}
     bar = [float(a["style"][6:-1]) for tag, a in seen.tags if tag == "i"]
     assert sum(bar) == pytest.approx(100, abs=1e-3) and bar[0] == pytest.approx(100 * counts[0] / scan.points, abs=1e-3)
-    found = plain(next(v for k, v in seen.texts.items() if k == "p"))
+    found = plain(seen.texts["li"])
     assert f"{scan.points:,} points" in found and f"{counts[0]:,} of them" in found
     assert all(f"{n:,} {scan.statuses[c][0].lower().replace('_', ' ')}" in found for c, n in counts.items() if c)
+
+
+def test_it_begins_with_a_list_of_sentences(scan, seen):
+    """What was asked, how many answered, a line per main output with what it depends on, a line per region."""
+    assert sum(tag == "li" for tag, _ in seen.tags) == 2 + 3 + 1
+    found = plain(seen.texts["li"])
+    x = scan["v"][scan["status"] == 0]
+    low, high, middle = (number(f(x), 3) for f in (np.min, np.max, np.median))
+    assert (
+        f"v (resting potential): {low} to {high} mV, median {middle}; depends most on k.outside (first-order" in found
+    )
+    assert "Rests well: " in found
+
+
+def test_a_status_does_not_say_its_reason_twice():
+    scan = double.single(12)
+    scan.statuses[1] = ("NO_STEADY_STATE", "no steady state to start from")
+    n = int(np.sum(scan["status"] == 1))
+    assert 0 < n < 12
+    assert f"the others failed: {n} no steady state to start from." in plain(Seen(page(scan)).texts["li"])
+
+
+def test_an_output_that_no_point_has_and_axes_that_depend_on_each_other():
+    scan = double.scattered(600)
+    scan.outputs["failed_at"] = double.Output("ms", "when the cell was found to have failed")
+    scan.columns["failed_at"] = np.full(600, np.nan)
+    scan.columns["idle_0.g"], scan.design["kind"] = 0.5 * (scan["idle_0.g"] + scan["idle_1.g"]), "list"
+    seen = Seen(page(scan))
+    assert "failed_at" not in {row["output"] for row in seen.rows("outputs")}
+    assert "No Sobol indices of v, atp_per_second and na.inside: the axes depend on each other." in seen.texts["p"]
+    assert "Sobol indices" not in seen.tables and "depends most on" not in seen.texts["li"]
 
 
 def test_the_design_is_told(seen, scan):
@@ -250,7 +282,7 @@ def test_all_points_failed():
     scan.columns["status"][:] = 1
     text = page(scan)
     seen = Seen(text)
-    assert "None of them has an answer: 216 no rest (no steady state was found)" in plain(seen.texts["p"])
+    assert "None of them has an answer: 216 no rest (no steady state was found)" in plain(seen.texts["li"])
     assert seen.sections == ["design", "status", "regions", "maps", "outputs", "slow", "failed", "rerun", "provenance"]
     assert "Map of status" in seen.pictures[0]["alt"]
     assert not re.search(r"\bnan\b", re.sub(r'src="[^"]*"', "", text), re.IGNORECASE)
@@ -262,8 +294,8 @@ def test_constant_outputs():
         scan.columns[name][:] = -70.0 if name == "v" else 3.0
     scan.columns["status"][:] = 0
     seen = Seen(page(scan))
-    assert "v (resting potential) is −70 mV at all of them." in plain(seen.texts["p"])
-    assert "All of them have an answer." in seen.texts["p"]
+    assert "v (resting potential) is −70 mV at all of them." in plain(seen.texts["li"])
+    assert "All of them have an answer." in seen.texts["li"]
     assert "sensitivity" not in seen.sections and "failed" not in seen.sections
     assert {row["lowest"] for row in seen.rows("outputs") if row["output"] == "v"} == {"−70"}
 
@@ -304,6 +336,7 @@ def test_terminal_table(scan, capsys):
     good = scan["status"] == 0
     assert f"{good.sum():,}" in said and "no rest: no steady state was found" in said
     assert f"{np.median(scan['v'][good]):.4g}" in said
+    assert fate("NO_STEADY_STATE", "no steady state to start from") == "no steady state to start from"
     inside = good & (scan["v"] >= -72) & (scan["v"] <= -68) & (scan["atp_per_second"] < 2e7)
     assert re.search(rf"rests well +{inside.sum():,} ", said)
 
@@ -332,7 +365,7 @@ def test_commands_know_scans(file, tmp_path):
     done = run("report", file, "-o", made)
     assert done.exit_code == 0, done.output
     seen = Seen(made.read_text(encoding="utf-8"))
-    assert seen.texts["h1"] == "Is it a saddle?" and "118 of them" in plain(seen.texts["p"])
+    assert seen.texts["h1"] == "Is it a saddle?" and "118 of them" in plain(seen.texts["li"])
     again = run("report", file, "-o", made)
     assert again.exit_code == 2 and "--overwrite" in again.output
     assert run("report", file, "-o", made, "--overwrite").exit_code == 0

@@ -62,6 +62,36 @@ def test_overview_of_failures_alone():
     assert "0 of 125 points have an answer" in caption_of(figure)
 
 
+def bars(figure):
+    return [ax for ax in figure.axes if ax.get_xlabel().startswith("share of the variance")]
+
+
+def test_indices_of_axes_that_depend_on_each_other_are_not_drawn():
+    scan = double.scattered(900)
+    assert len(bars(plots.scan(scan))) == 3
+    scan.design["kind"] = "list"
+    scan.columns["idle_0.g"] = 0.5 * (scan["idle_0.g"] + scan["idle_1.g"])
+    figure = plots.scan(scan)
+    assert bars(figure) == [] and not [p for p in plots.scan_panels(Digest(scan)) if p.section == "sensitivity"]
+    assert "No Sobol indices of v, atp_per_second and na.inside: the axes depend on each other." in caption_of(figure)
+
+
+def test_indices_of_too_few_points_are_not_drawn():
+    scan = double.scattered(900)
+    scan.columns["v"][np.flatnonzero(scan["status"] == 0)[9:]] = np.nan
+    figure = plots.scan(scan)
+    assert len(bars(figure)) == 2 and "No Sobol indices of v: too few points have it." in caption_of(figure)
+
+
+def test_intervals_are_named_where_they_are_drawn():
+    scan = double.landscape(6)
+    assert "with 95 % intervals" in caption_of(plots.scan(scan))
+    scan.columns |= double.answers(*(0 * scan[n] + x for n, x in zip(scan.axes, (0.02, 2, 4), strict=True)))
+    scan.columns["v"], scan.columns["status"][:] = scan["k.outside"] + scan["leak_ratio"], 0
+    words = caption_of(plots.scan(scan))
+    assert "Bars: Sobol indices, of" in words and "intervals" not in words  # a whole grid is exact
+
+
 def test_failed_tiles_are_hatched_by_status_and_have_no_colour(scan):
     found = pairwise(scan, "leak_ratio", "pump.i_max", "v")
     ax = new_figure(4, 4).subplots()

@@ -183,7 +183,8 @@ def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
     x = np.repeat(np.arange(40.0), 3)
     fine = {"x": x, "f": np.full(120, -70.0, np.float32), "g": np.full(120, np.nan)}
     scan = listed({"x": ListedAxis(levels=tuple(range(40)))}, fine, design={"kind": kind})
-    found = sensitivity(scan)
+    assert list(sensitivity(scan)) == ["f"]  # no point has g
+    found = sensitivity(scan, ["f", "g"])
     for name, word in (("f", "the output does not vary"), ("g", "fewer than 16")):
         assert np.isnan(found[name].first).all() and np.isnan(found[name].first_low).all()
         assert word in found[name].words
@@ -192,17 +193,82 @@ def test_what_does_not_vary_has_no_index_and_nothing_warns(kind: str) -> None:
 def test_whole_numbers_and_codes_are_taken_by_name_alone() -> None:
     n = 2000
     x = np.random.default_rng(0).random(n)
-    values = {"x": x, "f": x, "iterations": (10 * x).astype(np.int32), "trace": np.stack([x, x])}
+    values = {"x": x, "f": x, "iterations": (10 * x).astype(np.int32), "trace": np.stack([x, x]), "residual": x}
     outputs = {"trace": ListedOutput(entries=2), "f": ListedOutput(dtype=np.dtype(np.float32))}
     scan = listed(["x"], values, outputs=outputs)
     assert list(sensitivity(scan)) == ["f"]
     assert sensitivity(scan, ["iterations"])["iterations"].first == pytest.approx(1, abs=0.02)
+    assert sensitivity(scan, ["residual"])["residual"].first == pytest.approx(1, abs=0.02)
     with pytest.raises(ValueError, match="2 numbers per point"):
         sensitivity(scan, ["trace"])
     with pytest.raises(ValueError, match="did you mean 'iterations'"):
         sensitivity(scan, ["iteration"])
     with pytest.raises(ValueError, match="between 0 and 1"):
         sensitivity(scan, confidence=95)
+
+
+def correlated(r: float, points: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return tuple(
+        np.random.default_rng(seed).multivariate_normal([0, 0, 0], [[1, r, 0], [r, 1, 0], [0, 0, 1]], points).T
+    )
+
+
+def test_axes_of_a_list_that_depend_on_each_other_are_said_to() -> None:
+    """Of x + y with correlation r each alone explains (1 + r) / 2, in sum 1 + r; ranks correlate 6 / pi asin(r / 2)."""
+    x, y, z = correlated(0.4)
+    columns = {"x": x, "y": y, "z": z, "f": x + y}
+    found = sensitivity(listed(["x", "y", "z"], columns, design={"kind": "list"}))["f"]
+    assert found.first[:2] == pytest.approx([0.7, 0.7], abs=0.04) and found.dependent == "design"
+    r = float(found.words.split("(x and y: rank correlation ")[1].split(")")[0])
+    assert "warning: the axes of this design" in found.words and r == pytest.approx(
+        6 / np.pi * np.arcsin(0.2), abs=0.04
+    )
+    for r, points in ((0.0, 4000), (0.3, 100)):  # few points are correlated by chance
+        x, y, z = correlated(r, points)
+        columns = {"x": x, "y": y, "z": z, "f": x + y}
+        found = sensitivity(listed(["x", "y", "z"], columns, design={"kind": "list"}))["f"]
+        assert found.dependent == "" and "warning" not in found.words
+
+
+@pytest.mark.parametrize("kind", ["random", "grid", "nested", "sensitivity"])
+def test_axes_that_failed_points_make_depend_on_each_other_are_said_to(kind: str) -> None:
+    """Half of the square is left, that below a diagonal: each axis alone tells more than its share there."""
+    add = lambda x, y: x - y
+    if kind == "sensitivity":
+        scan = saltelli(add, 2, 2048, 1)
+    elif kind == "random":
+        scan = spread(add, 2, 5000, 1)
+    else:
+        levels = (np.arange(60) + 0.5) / 60
+        x, y = (a.ravel() for a in np.meshgrid(levels, levels, indexing="ij"))
+        parts = {
+            "outer": {"kind": "grid", "axes": {"x": {}}},
+            "inner": {"kind": "grid", "points": 60, "axes": {"y": {}}},
+        }
+        axes = {name: ListedAxis(levels=tuple(levels)) for name in "xy"}
+        scan = listed(
+            axes, {"x": x, "y": y, "f": add(x, y)}, design={"kind": kind} | (parts if kind == "nested" else {})
+        )
+    assert sensitivity(scan)["f"].dependent == ""
+    scan["status"][:] = scan["x"] + scan["y"] > 1
+    found = sensitivity(scan)["f"]
+    assert found.dependent == "failures" and "warning: among the points that are left" in found.words
+    scan["status"][:] = np.random.default_rng(0).random(scan.points) < 0.3  # who fails by chance changes nothing
+    assert sensitivity(scan)["f"].dependent == ""
+
+
+def test_printed_it_is_a_table_of_its_numbers() -> None:
+    found = sensitivity(saltelli(ishigami, 3, 512, seed=1, low=-np.pi, high=np.pi))["f"]
+    head, *rows, words = str(found).splitlines()
+    assert head.split() == ["f", "first", "order", "total"] and words == found.words
+    for i, (axis, row) in enumerate(zip("xyz", rows, strict=True)):
+        assert found.total is not None and found.total_low is not None and found.total_high is not None
+        numbers = [x[i] for x in (found.first, found.first_low, found.first_high)]
+        numbers += [x[i] for x in (found.total, found.total_low, found.total_high)]
+        name, *cells = row.replace("[", "").replace("]", "").replace(",", "").split()
+        assert name == axis and [*map(float, cells)] == pytest.approx(numbers, abs=5.01e-4)
+    flat = sensitivity(spread(lambda x, y: 0 * x, 2, 100, 0))["f"]
+    assert [row.split() for row in str(flat).splitlines()[1:3]] == [["x", "-"], ["y", "-"]]
 
 
 # ---------------------------------------------------------------------- whole scans

@@ -38,7 +38,7 @@ def scan(found: Any, *, title: str | None = None) -> "Figure":
         *([3.0] if maps or single else []),
         *([2.0] if names else []),
     ]
-    if digest.sensitivity:
+    if digest.indices:
         heights.append(1.1 + 0.3 * min(len(digest.axes), BARS))
     figure = new_figure(max(3.7 * columns, 6.4), sum(heights))
     # rows are laid out apart: a wide label in one does not narrow the others
@@ -51,8 +51,8 @@ def scan(found: Any, *, title: str | None = None) -> "Figure":
         panels.draw_marginal(grid[0][i], None, m, digest.spreads[name].logarithmic)
     for i, name in enumerate(names):
         panels.draw_spread(grid[1][i], digest.spreads[name])
-        if name in digest.sensitivity:
-            panels.draw_indices(grid[2][i], digest.sensitivity[name], list(digest.along(name))[:BARS])
+        if name in digest.indices:
+            panels.draw_indices(grid[2][i], digest.indices[name], list(digest.along(name))[:BARS])
         elif len(grid) > 2:
             grid[2][i].set_axis_off()
     return finish(figure, title, _caption(digest))
@@ -70,8 +70,12 @@ def _caption(digest: Digest) -> str:
         parts.append("Grey: half of the points or more failed.")
     if digest.main:
         parts.append("Histograms: line at the median, band 5 to 95 %.")
-    if digest.sensitivity:
-        parts.append("Bars: Sobol indices with 95 % intervals, of the points that have an answer.")
+    if shown := list(digest.indices.values()):
+        ends = f" with {shown[0].confidence:.0%} intervals".replace("%", " %") if any(s.sure for s in shown) else ""
+        parts.append(f"Bars: Sobol indices{ends}, of the points that have an answer.")
+        if some := [s.name for s in shown if s.dependent]:
+            parts.append(f"Failed points make the axes depend on each other: the indices of {_listed(some)} overlap.")
+    parts += [f"No Sobol indices of {_listed(names)}: {why}." for why, names in digest.unsaid.items()]
     return " ".join(parts).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
@@ -101,9 +105,8 @@ def scan_panels(digest: Digest) -> Iterator[Panel]:
     shown = [s for s in digest.spreads.values() if s.count]
     for spread in shown[:HISTOGRAMS]:
         yield _spread_panel(spread)
-    for name, indices in digest.sensitivity.items():
-        if np.isfinite(indices.first).any():
-            yield _indices_panel(digest, name, indices)
+    for name, indices in digest.indices.items():
+        yield _indices_panel(digest, name, indices)
 
 
 @styled

@@ -31,6 +31,8 @@ def page(scan: Any) -> str:
 
 def _unbroken(x: Any) -> Any:
     """A percentage is not torn apart at the end of a line."""
+    if isinstance(x, list):
+        return [_unbroken(each) for each in x]
     return x.replace(" %", f"{SPACE}%") if isinstance(x, str) else x
 
 
@@ -116,7 +118,7 @@ def _statuses(digest: Digest) -> list[dict[str, Any]]:
     return [
         {
             "name": name.lower().replace("_", " "),
-            "reason": reason,
+            "reason": tables.NONE if reason.lower() == name.lower().replace("_", " ") else reason,
             "points": f"{n:,}",
             "share": of_all(n, digest.scan.points),
             "percent": f"{100 * n / max(digest.scan.points, 1):.4f}",
@@ -152,17 +154,20 @@ def _spread_words(digest: Digest) -> str:
 
 
 def _sensitivity_words(digest: Digest) -> str:
-    found = list(digest.sensitivity.values())
+    none = [f"No Sobol indices of {listed(names)}: {why}." for why, names in digest.unsaid.items()]
+    found = list(digest.indices.values())
     if not found:
-        return ""
+        return " ".join(none)
     text = "Sobol indices: the share of an output's variance that an axis explains alone (first order)"
     if any(s.total is not None for s in found):
         text += " and together with all its interactions (total)"
-    text += f", with {found[0].confidence:.0%} intervals. ".replace("%", " %")
+    if any(s.sure for s in found):
+        text += f", with {found[0].confidence:.0%} intervals".replace("%", " %")
     left = max(s.left_out for s in found)
-    return text + (
+    left_out = (
         "What failed is left out; below each figure it says how much." if left else "No point had to be left out."
     )
+    return " ".join([f"{text}.", left_out, *none])
 
 
 def _chunk_words(digest: Digest) -> str:

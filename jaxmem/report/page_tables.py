@@ -81,10 +81,10 @@ def regions(digest: Digest) -> list[RegionRow]:
 
 
 def outputs(digest: Digest) -> Table | None:
-    if not digest.spreads:
+    if not digest.listed:
         return None
     rows = []
-    for s in digest.spreads.values():
+    for s in digest.listed:
         numbers = [_n(x) for x in (s.lowest, s.low, s.median, s.high, s.highest)]
         said = s.description
         if s.words:
@@ -100,7 +100,10 @@ def outputs(digest: Digest) -> Table | None:
     return Table("outputs", heads, (False, False, *[True] * 6, False), rows)
 
 
-def indices(digest: Digest) -> Table:
+def indices(digest: Digest) -> Table | None:
+    if not digest.indices:
+        return None
+
     def short(x: float) -> str:
         return f"{round(float(x), 3) + 0.0:.3f}".replace("-", "−")
 
@@ -110,7 +113,7 @@ def indices(digest: Digest) -> Table:
         return f"{short(x)} [{short(low)}, {short(high)}]" if np.isfinite([low, high]).all() else short(x)
 
     rows = []
-    for name, s in digest.sensitivity.items():
+    for name, s in digest.indices.items():
         for axis in digest.along(name):
             i = s.axes.index(axis)
             first = with_ends(s.first[i], s.first_low[i], s.first_high[i])

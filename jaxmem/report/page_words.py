@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmem.plots._style import number
-from jaxmem.study.scanning.digest import Digest, Spread
+from jaxmem.study.scanning.digest import Digest, Spread, fate
 from jaxmem.study.scanning.points import OK
 from jaxmem.units import pretty
 
@@ -53,8 +53,8 @@ def points_of(n: int) -> str:
 
 
 # ---------------------------------------------------------------------- what was found
-def found_words(digest: Digest, regions: "list[tuple[str, Region]]") -> str:
-    """One paragraph: counts, ranges, what decides, regions."""
+def found_words(digest: Digest, regions: "list[tuple[str, Region]]") -> list[str]:
+    """A sentence each: what was asked, how many answered, what each main output is and depends on, regions."""
     scan, good = digest.scan, digest.scan.points - digest.failed
     asked = ASKED.get(getattr(scan, "kind", ""), "A question was asked")
     axes = list(scan.axes)
@@ -64,40 +64,28 @@ def found_words(digest: Digest, regions: "list[tuple[str, Region]]") -> str:
     if not digest.failed:
         parts.append("All of them have an answer." if scan.points > 1 else "It has an answer.")
     else:
-        bad = [
-            f"{n:,} {name.lower().replace('_', ' ')} ({reason})" for c, name, reason, n in digest.statuses if c != OK
-        ]
+        bad = [f"{n:,} {fate(name, reason, '{} ({})')}" for c, name, reason, n in digest.statuses if c != OK]
         who = f"{good:,} of them ({of_all(good, scan.points)}) have an answer" if good else "None of them has an answer"
         parts.append(f"{who}{'; the others failed' if good else ''}: {'; '.join(bad)}.")
-    parts += [_range(digest.spreads[name]) for name in digest.main]
-    parts += _deciding(digest)
+    parts += [_range(digest, digest.spreads[name]) for name in digest.main]
     parts += [
         f"{name[:1].upper()}{name[1:]}: {points_of(r.count)} ({of_all(r.count, r.points)} of all)."
         for name, r in regions
     ]
-    return " ".join(parts)
+    return parts
 
 
-def _range(s: Spread) -> str:
+def _range(digest: Digest, s: Spread) -> str:
     what = f"{s.name} ({s.description})" if s.description and s.description != s.name else s.name
     if not s.varies:
         return f"{what} is {amount(s.median, s.unit)} at all of them."
-    ends = f"from {number(s.lowest, 3)} to {amount(s.highest, s.unit, 3)}"
-    ninety = f"90{SPACE}% of the values between {number(s.low, 3)} and {amount(s.high, s.unit, 3)}"
-    return f"{what} goes {ends}, {ninety}, median {amount(s.median, s.unit, 3)}."
-
-
-def _deciding(digest: Digest) -> list[str]:
-    """Which axis decides most of each main output."""
-    said = []
-    for name, found in digest.sensitivity.items():
+    text = f"{what}: {number(s.lowest, 3)} to {amount(s.highest, s.unit, 3)}, median {number(s.median, 3)}"
+    if (found := digest.indices.get(s.name)) is not None:
         index = found.first if found.total is None else found.total
-        if not np.isfinite(index).any():
-            continue
         i = int(np.nanargmax(index))
         kind = "first-order" if found.total is None else "total"
-        said.append(f"{name} depends most on {found.axes[i]} ({kind} Sobol index {index[i]:.2f})")
-    return [f"{'; '.join(said)}."] if said else []
+        text += f"; depends most on {found.axes[i]} ({kind} Sobol index {index[i]:.2f})"
+    return f"{text}."
 
 
 # ---------------------------------------------------------------------- design, axes, regions

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxmem.report.tables import _share, number
-from jaxmem.study.scanning.digest import Digest
+from jaxmem.study.scanning.digest import Digest, fate
 from jaxmem.study.scanning.points import OK
 from jaxmem.study.scanning.regions import region
 from jaxmem.units import pretty
@@ -25,7 +25,7 @@ def scan(found: Any) -> RenderableType:
     for side in ("right", "right", "left"):
         table.add_column(justify=side)  # type: ignore[arg-type]
     for code, name, reason, count in digest.statuses:
-        told = "have an answer" if code == OK else f"{name.lower().replace('_', ' ')}: {reason}"
+        told = "have an answer" if code == OK else fate(name, reason)
         table.add_row(f"{count:,}", _share(count, n), escape(told))
     parts: list[RenderableType] = [table, Text(), _outputs(digest)]
     if digest.scan.regions:
@@ -42,7 +42,7 @@ def _outputs(digest: Digest) -> RenderableType:
     table.add_column("unit", no_wrap=True)
     table.add_column("points", justify="right", no_wrap=True)
     notes = []
-    for s in digest.spreads.values():
+    for s in digest.listed:
         numbers = [number(x) for x in (s.lowest, s.median, s.highest)]
         spread = f"{number(s.low)} … {number(s.high)}" if s.count else ""
         if s.words:

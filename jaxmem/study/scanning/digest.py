@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmem.study.scanning.dependence import DESIGN
 from jaxmem.study.scanning.maps import Map, Marginal, marginal, pairwise
 from jaxmem.study.scanning.points import OK, PIECE, numbers, words_of
 from jaxmem.study.scanning.sensitivity import Sensitivity, sensitivity
@@ -16,12 +17,13 @@ ALONG = 6  # axes that an output is drawn along
 GATHERED = 2**22  # numbers of an output that are held at a time; of more, a random choice
 USUAL = ("v", "resting_potential", "spike_count", "firing_rate", "atp_per_second")  # told before others
 MEANS = ("status", "residual", "iterations", "steps", "cost", "failed_at")  # how an answer was found, not what it is
+OF_FAILED = ("failed_at",)  # numbers that failed points have, and no others
 EFFORT = ("iterations", "steps")  # what a point took
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """An output over the points that have it.
+    """An output over the points that have it: those with an answer, of ``failed_at`` those that failed.
 
     ``count`` points have a number; of those numbers ``lowest``, ``low`` (5 %), ``median``, ``high`` (95 %), ``highest``,
     all NaN where there is none. ``values``: the numbers, sorted, or a random choice of ``sampled`` of them, which the
@@ -53,6 +55,12 @@ class Spread:
         return self.count > 0 and self.lowest > 0 and self.high > 30 * self.low
 
 
+def fate(name: str, reason: str, both: str = "{}: {}") -> str:
+    """What became of a point in words: the name of its status and the reason, which alone is enough where it begins so."""
+    word = name.lower().replace("_", " ")
+    return reason if reason.lower().startswith(word) else both.format(word, reason)
+
+
 def spread_of(scan: Any, name: str) -> Spread:
     """The spread of one output; reads it piece by piece."""
     output, random = scan.outputs[name], np.random.default_rng(0)
@@ -64,7 +72,7 @@ def spread_of(scan: Any, name: str) -> Spread:
         if words:
             for code, n in zip(*np.unique(piece[name][ok], return_counts=True), strict=True):
                 words[int(code)] = words.get(int(code), 0) + int(n)
-        x = _good(piece[name], piece["status"], output.entries)
+        x = _good(piece[name], (ok if name in OF_FAILED else ~ok).astype(int), output.entries)
         there = np.isfinite(x)
         count += int(np.sum(there.any(0) if output.entries else there))
         x = x[there]
@@ -115,6 +123,11 @@ class Digest:
         return {name: spread_of(self.scan, name) for name in sorted(names, key=rank)}
 
     @functools.cached_property
+    def listed(self) -> list[Spread]:
+        """The spreads that tables show: all but those of how an answer was found where no point has them."""
+        return [s for s in self.spreads.values() if s.count or s.name not in MEANS]
+
+    @functools.cached_property
     def main(self) -> tuple[str, ...]:
         """The outputs that are drawn over the axes: numbers that differ between points, one per point."""
         able = [s for s in self.spreads.values() if s.count and not s.entries and not s.words and s.name not in MEANS]
@@ -131,6 +144,21 @@ class Digest:
         names = [name for name in self.main if self.spreads[name].varies]
         return sensitivity(self.scan, names) if names and len(self.axes) > 1 else {}
 
+    @functools.cached_property
+    def indices(self) -> dict[str, Sensitivity]:
+        """Those of the sensitivities that are shown: with numbers, of axes that the design lets vary by themselves."""
+        return {n: s for n, s in self.sensitivity.items() if s.dependent != DESIGN and np.isfinite(s.first).any()}
+
+    @functools.cached_property
+    def unsaid(self) -> dict[str, list[str]]:
+        """The outputs whose sensitivity is not shown, by the reason."""
+        found: dict[str, list[str]] = {}
+        for name, s in self.sensitivity.items():
+            if name not in self.indices:
+                why = "the axes depend on each other" if s.dependent == DESIGN else "too few points have it"
+                found.setdefault(why, []).append(name)
+        return found
+
     def along(self, name: str) -> dict[str, Marginal]:
         """An output of numbers along each axis, the axis that decides most first."""
         for axis in self.axes:
@@ -143,7 +171,7 @@ class Digest:
         """How much of an output an axis decides: its total index, or its first-order one, or the share of the variance
         that lies between the places along it (0 where nothing varies).
         """
-        if (known := self.sensitivity.get(m.name)) is not None:
+        if (known := self.indices.get(m.name)) is not None:
             i = known.axes.index(m.bins.axis)
             index = (known.first if known.total is None else known.total)[i]
             if np.isfinite(index):
@@ -158,11 +186,16 @@ class Digest:
         return min(between / whole, 1.0) if whole > 0 else 0.0
 
     def pair(self, name: str | None) -> tuple[str, str] | None:
-        """The two axes that decide most of an output, that which decides more as x; None where there is one axis."""
+        """The two axes that decide most of an output, in the order of the design, so that all maps of two axes lie the same
+        way round; None where there is one axis.
+        """
         if len(self.axes) < 2:
             return None
-        order = list(self.along(name)) if name in self.main else list(self.axes)
-        return order[0], order[1]
+        return self._as_designed(list(self.along(name)) if name in self.main else list(self.axes))
+
+    def _as_designed(self, order: list[str]) -> tuple[str, str]:
+        x, y = sorted(order[:2], key=self.axes.index)
+        return x, y
 
     @functools.cached_property
     def maps(self) -> list[Map]:
@@ -185,7 +218,7 @@ class Digest:
             return float(np.sum(share * (m.failed[there] - np.sum(share * m.failed[there])) ** 2))
 
         order = sorted(self.along(self.main[0]).values(), key=lambda m: -differs(m))
-        return pairwise(self.scan, order[0].bins.axis, order[1].bins.axis, "status")
+        return pairwise(self.scan, *self._as_designed([m.bins.axis for m in order]), "status")
 
     def _pair(self, name: str) -> tuple[str, str]:
         found = self.pair(name)
