@@ -1,5 +1,6 @@
 """The commands around scans: running them, in parts and on clusters, and looking after what they write."""
 
+import os
 from typing import Any
 
 import click
@@ -43,6 +44,8 @@ def scan(**options: Any) -> None:
     jaxmem status landscape.h5                      how far it is
     jaxmem report landscape.h5                      a page to show
     """
+    if options["workers"] or options["dask"]:  # whoever hands out the work leaves the GPU's memory to who does it
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     from jaxmem.cli.process import prepare
 
     prepare(options["device"])
