@@ -50,7 +50,7 @@ class Sensitivity:
         return bool(np.isfinite(self.first_low).any())
 
     def __str__(self) -> str:
-        """A table, a line per axis, and the words."""
+        """A table, a line per axis, and the words, a line per saying."""
         known: list[tuple[str, np.ndarray, np.ndarray | None, np.ndarray | None]]
         known = [("first order", self.first, self.first_low, self.first_high)]
         if self.total is not None:
@@ -59,7 +59,7 @@ class Sensitivity:
         rows += [(axis, *(_cell(i, x, a, b) for _, x, a, b in known)) for i, axis in enumerate(self.axes)]
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, wide, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, self.words])
+        return "\n".join([*lines, *self.words.split("; ")])
 
 
 def _cell(i: int, x: np.ndarray, low: np.ndarray | None, high: np.ndarray | None) -> str:
