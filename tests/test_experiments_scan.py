@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_cli import call
 
 import jaxmem as jm
 from jaxmem.electrochemistry import nernst
@@ -31,6 +32,29 @@ def asked(name: str, *overrides: str, regions: bool = True) -> tuple[Any, dict[s
 def test_all_can_be_read_as_they_are() -> None:
     sizes = {path.stem: load_scan(path).points for path in HOME.glob("*.toml") if "[scan]" in path.read_text()}
     assert sizes == {"resting_landscape": 10**6, "pump_failure": 61 * 101, "hyperkalaemia": 65 * 41}
+
+
+SCANS = sorted(path.stem for path in HOME.glob("*.toml") if "[scan]" in path.read_text())
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_what_there_will_be_to_know_is_known_before(name: str) -> None:
+    """Outputs are laid out without a run at full size, and each region is of them."""
+    plan = load_scan(HOME / f"{name}.toml")
+    assert "status" in plan.outputs and len(plan.outputs) > 1
+    known = {k: Known(x.unit, x.codes or {}) for k, x in plan.outputs.items() if x.entries is None}
+    known |= {axis.called(path): Known(axis.unit or "1", {}) for path, axis in plan.design.axes.items()}
+    for condition in plan.regions.values():
+        read(condition, known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCANS)
+def test_a_dry_run_of_it_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call("scan", str(HOME / f"{name}.toml"), "--dry-run")
+    assert f"{load_scan(HOME / f'{name}.toml').points:,} points" in said
+    assert not list(tmp_path.iterdir())
 
 
 def worst(values: np.ndarray, expected: np.ndarray) -> float:
