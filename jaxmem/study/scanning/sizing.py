@@ -13,7 +13,7 @@ from jaxmem.study.scanning.question import OK, STATUS
 SECONDS = 10.0  # of a chunk: what a killed worker loses, long beside what a chunk costs by itself
 TRIAL = 1024  # points, spread over the design
 TRIAL_SECONDS = 1.0  # of a second look, at more of them
-LONG = 5.0  # s; what takes longer is not asked a second time
+LONG = 100.0  # s, compiling included; what takes longer is not asked a second time
 STRETCHES = 8  # of the design that the trial looks at
 SHARE = 0.1  # of the memory that is free, for the chunks that are worked on at a time
 LEAST, MOST = 512, 2**20
