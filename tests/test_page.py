@@ -372,7 +372,7 @@ def test_commands_know_scans(file, tmp_path):
     assert "ends in .html" in run("report", file, "-o", tmp_path / "page.pdf").output
     picture = tmp_path / "saddle.png"
     assert run("plot", file, "-o", picture).exit_code == 0 and picture.read_bytes()[:4] == b"\x89PNG"
-    assert "overview alone" in run("plot", file, "-o", tmp_path / "b.png", "--kind", "map").output
+    assert "holds a scan" in run("plot", file, "-o", tmp_path / "b.png", "--kind", "currents").output
     shown = run("show", file)
     assert shown.exit_code == 0 and "Is it a saddle?" in shown.output and "118" in shown.output
     other = tmp_path / "other.h5"
