@@ -75,7 +75,7 @@ def against_the_engine(what: str, points: int, rounds: int, folder: Path) -> dic
     """CPU and wall time of a scan over those of the bare engine at the same points."""
     import jaxmem as jm
     from jaxmem.study.rests import numbers_at_rest
-    from jaxmem.study.scanning.rests import at_points
+    from jaxmem.study.scanning.of_a_cell import at_points
     from jaxmem.study.scanning.scan import planned
 
     question, design = asked(what, points)

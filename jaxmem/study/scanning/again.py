@@ -11,9 +11,10 @@ from jaxmem.engine.simulate import simulate
 from jaxmem.engine.simulation import Simulation
 from jaxmem.study.scanning.checking import question_of
 from jaxmem.study.scanning.fits import LOST, Fits
+from jaxmem.study.scanning.of_a_cell import at_points
 from jaxmem.study.scanning.plan import parameters
 from jaxmem.study.scanning.question import ERROR, INVALID, OK, POISON, STATUS, Question
-from jaxmem.study.scanning.rests import Rests, at_points
+from jaxmem.study.scanning.rests import Rests
 from jaxmem.study.scanning.result import Scan
 from jaxmem.study.scanning.simulations import Simulations
 
