@@ -68,10 +68,15 @@ def image(
     variables: Mapping[str, Variable],
     texts: Mapping[str, str],
     attributes: Mapping[str, Mapping[str, Any]],
+    *,
+    filtered: bool = True,
 ) -> bytes:
-    """The bytes of a file with these variables (``group/name``), texts and attributes of groups ("/": of the file)."""
+    """The bytes of a file with these variables (``group/name``), texts and attributes of groups ("/": of the file).
+
+    Without ``filtered`` numbers are stored as they are: for what is soon read and sealed as a whole.
+    """
     with h5py.File("jaxmem", "w", driver="core", backing_store=False, block_size=2**22) as file:
-        _fill(file, coordinates, variables, texts, attributes)
+        _fill(file, coordinates, variables, texts, attributes, filtered)
         file.flush()
         return file.id.get_file_image()
 
@@ -138,17 +143,20 @@ def _fill(
     variables: Mapping[str, Variable],
     texts: Mapping[str, str],
     attributes: Mapping[str, Mapping[str, Any]],
+    filtered: bool = True,
 ) -> None:
-    _contents(file, coordinates, variables)
+    _contents(file, coordinates, variables, filtered)
     _texts(file, texts, attributes)
 
 
-def _contents(file: h5py.File, coordinates: Mapping[str, Variable], variables: Mapping[str, Variable]) -> None:
+def _contents(
+    file: h5py.File, coordinates: Mapping[str, Variable], variables: Mapping[str, Variable], filtered: bool = True
+) -> None:
     file.attrs[MARK] = FORMAT
     for name, coordinate in coordinates.items():
-        _write(file, name, coordinate, fill=False).make_scale(name)
+        _write(file, name, coordinate, fill=False, filtered=filtered).make_scale(name)
     for name, variable in variables.items():
-        dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f")
+        dataset = _write(file, name, variable, fill=variable.values.dtype.kind == "f", filtered=filtered)
         for axis, dim in enumerate(variable.dims):
             dataset.dims[axis].attach_scale(file[dim])
 
@@ -165,11 +173,13 @@ def _texts(file: h5py.File, texts: Mapping[str, str], attributes: Mapping[str, M
                 here.attrs[name] = value
 
 
-def _write(file: h5py.File, name: str, variable: Variable, fill: bool, empty: bool = False) -> h5py.Dataset:
+def _write(
+    file: h5py.File, name: str, variable: Variable, fill: bool, empty: bool = False, filtered: bool = True
+) -> h5py.Dataset:
     """``empty``: the shape alone, for values that come later."""
     values = variable.values
     options: dict[str, Any] = {"dtype": h5py.string_dtype()} if values.dtype == object else {}
-    if values.size >= FILTERED and values.dtype != object:  # no filter knows texts of any length
+    if filtered and values.size >= FILTERED and values.dtype != object:  # no filter knows texts of any length
         options = {
             "chunks": _chunks(variable),
             "compression": "gzip",

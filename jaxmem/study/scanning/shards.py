@@ -152,7 +152,7 @@ class Folder:
                 coordinates[d] = Variable(np.arange(told.entries), (d,), "1", "entry")
             variables[name] = Variable(found.values[name], dims(name, told), told.unit, told.description)
         texts = {"structure/index": json.dumps(index)}
-        content = image(coordinates, variables, texts, {"/": {"title": "Part of a scan by jaxmem"}})
+        content = image(coordinates, variables, texts, {"/": {"title": "Part of a scan by jaxmem"}}, filtered=False)
         try:
             write_whole(self.shard(chunk), content)
         except FileExistsError:
