@@ -206,3 +206,13 @@ def test_chunks_of_a_scan_are_timed_by_executor(on_path):
     assert all(x["median"] > 0 for x in told["seconds_per_chunk"].values())
     assert set(told["seconds_to_start"]) == {"in process", "pool", "dask, local", "part"}
     assert told["merge_seconds_per_chunk"] > 0
+
+
+@pytest.mark.slow
+def test_a_scan_is_timed_next_to_the_engine(on_path, tmp_path):
+    import scan_rates
+
+    told = scan_rates.against_the_engine("rests", 2000, 1, tmp_path)
+    assert 0 < told["rate of the scan over the bare engine's, CPU"]["median"] < 2 and told["bytes per point"] > 20
+    many = scan_rates.files(400, 4, tmp_path)
+    assert many["chunks"] == 4 and many["merging s"] > 0

@@ -26,7 +26,7 @@ from jaxmem.study.summary import kind_of
 KEPT = "the chunks that are done are kept: mend it and type the same line again"
 ALONE = 2  # times that a chunk which took its worker along is tried again, with nothing beside it
 PATIENCE = 60.0  # s that one part waits for another that is ending, or merging
-LOOKED_AT = 2000  # shards that are verified when a scan is gone on with; of more only when they are merged
+LOOKED_AT, READ = 2000, 2**32  # shards, and bytes, that are verified when a scan is gone on with; more only when merged
 TOLD_EVERY = 2.0  # s between notes of how far it is
 
 
@@ -253,7 +253,7 @@ def _compute(
 ) -> Standing:
     done, failed = folder.done(), folder.failed()
     failed -= done
-    if len(done) <= LOOKED_AT:
+    if len(done) <= LOOKED_AT and sum(folder.shard(c).stat().st_size for c in done) <= READ:
         _check_shards(plan, folder, done)
     foreign = [c for c in done | failed if c.start % plan.chunk or c.stop != min(c.start + plan.chunk, plan.points)]
     if foreign:
