@@ -183,6 +183,7 @@ def test_damage_has_an_exit_status(folder: pathlib.Path) -> None:
 
 def test_errors_speak(folder: pathlib.Path) -> None:
     assert "write k/n" in call("scan", "bag.toml", "--part", "0/3", status=2)
+    assert "what other parts have done" in call("scan", "bag.toml", "--part", "1/3", "--fresh", status=2)
     assert "one of the two" in call("scan", "bag.toml", "--workers", "2", "--dask", "local", status=2)
     assert "there is no nothing.h5" in call("status", "nothing.h5", status=2)
     assert "there is no nothing.h5" in call("verify", "nothing.h5", status=2)

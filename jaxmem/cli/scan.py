@@ -41,6 +41,10 @@ def scan(
     target = pathlib.Path(output or f"{pathlib.Path(experiment).stem}.h5")
     if workers is not None and dask is not None:
         raise UserError("--workers are processes of this machine, --dask a cluster; give one of the two")
+    if fresh and part is not None:
+        raise UserError(
+            "--fresh throws away what other parts have done: begin anew without --part, or remove the folder"
+        )
     share = None if part is None else _part(part)
     changes = overrides(settings, None, None) + (
         [Override("scan.seed", seed, f"--seed {seed}")] if seed is not None else []
