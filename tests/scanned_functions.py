@@ -31,9 +31,9 @@ def leaving(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def faulty(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Raises at x = 13 what no number can be blamed for."""
+    """Has no memory for x = 13, which no number can be blamed for."""
     if np.any(given["x"] == 13.0):
-        raise KeyError("thirteen")
+        raise MemoryError("thirteen")
     return cube(given)
 
 

@@ -137,14 +137,14 @@ def test_nothing_survives_its_coordinator(tmp_path):
 
 # ---------------------------------------------------------------------- what is raised, printed, unreadable
 @pytest.mark.parametrize(
-    ("function", "why"), [(asked.faulty, "KeyError: 'thirteen'"), (asked.quitting, "SystemExit: enough")]
+    ("function", "why"), [(asked.faulty, "not enough memory"), (asked.quitting, "SystemExit: enough")]
 )
 def test_what_is_raised_is_told_and_kills_nobody(pool, tmp_path, function, why):
     outcomes(pool, plan_of(asked.cube), tmp_path / "before.h5")
     before = children()
     found = outcomes(pool, plan_of(function), tmp_path / "out.h5")
     (failed,) = [x for x in found if isinstance(x, Failed)]
-    assert (failed.chunk.start, failed.why, failed.hopeless) == (12, why, False)
+    assert (failed.chunk.start, failed.hopeless) == (12, False) and why in failed.why
     assert starts(found, Done) == [0, 4, 8, 16, 20, 24, 28]
     assert children() == before
 
