@@ -62,8 +62,9 @@ def merge(file: str, experiment: str | None, settings: tuple[str, ...]) -> None:
     import dataclasses
 
     from jaxmem.cli.simulate import overrides
+    from jaxmem.study.scanning.difference import difference
     from jaxmem.study.scanning.file import load_scan
-    from jaxmem.study.scanning.run import difference, merged
+    from jaxmem.study.scanning.run import merged
 
     folder = _folder(file)
     if not folder.exists():

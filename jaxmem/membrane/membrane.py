@@ -230,7 +230,8 @@ class Membrane(eqx.Module):
             some = paths.whole_vectors(shape[-1])
             wide = lambda x: x[..., some] if np.shape(x)[-1:] == shape[-1:] else x
             v, given = jax.tree.map(wide, (None if v is None else np.asarray(v), jax.tree.map(np.asarray, given)))
-            return paths.select(self, some).initial_state(v, given, dtype)[: shape[-1]]
+            cells = paths.map_declared(lambda _, x: wide(x), self)
+            return cells.initial_state(v, given, dtype)[: shape[-1]]
         whole = lambda x: jnp.broadcast_to(jnp.asarray(x, dtype), shape)
         v = whole(self.initial_v if v is None else v)
         zero = jnp.zeros(shape, dtype)

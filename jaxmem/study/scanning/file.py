@@ -100,7 +100,7 @@ def _rest(path: Any, overrides: Sequence[Override], table: ScanTable, problems: 
     for i, name in enumerate(table.keep or ()):
         if name not in there:
             problems.add(("scan", "keep", i), unknown(name, there, "number of a rest"))
-    keep = None if table.keep is None else tuple(table.keep)
+    keep = None if table.keep is None else tuple(name for name in table.keep if name in there)
     question = questions.Rests(membrane, precision=table.precision or "float64", keep=keep)
     words = {name: {int(w): w.name.lower() for w in kind} for name, kind in CODES.items()}
     kept = {"status", *(there if keep is None else keep)} & {*there, "status"}

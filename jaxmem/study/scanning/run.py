@@ -2,17 +2,14 @@
 
 import contextlib
 import dataclasses
-import difflib
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Generator
 
 from jaxmem.study.files import NO_ROOM, StoreError, check_target
 from jaxmem.study.scanning.conditions import Known, read
+from jaxmem.study.scanning.difference import difference
 from jaxmem.study.scanning.executors.base import Died, Done, Executor, Failed, Outcome
 from jaxmem.study.scanning.executors.in_process import InProcess
 from jaxmem.study.scanning.lock import BusyError, locked
@@ -217,30 +214,6 @@ def _headed(plan: ScanPlan, folder: Folder, workers: int, say: Callable[[str], N
 
 
 _CHANGED = "the experiment is not the one that {} was begun with; undo the change, choose another output, or --fresh:"
-
-
-def difference(text: str | None, design: Mapping[str, Any], parameters: Mapping[str, Any], plan: ScanPlan) -> list[str]:
-    """What is not as it was when the scan was begun, in lines: of the file, and where that is the same, of the numbers."""
-    before, now = (text or "").splitlines(), (plan.text or "").splitlines()
-    lines = [x for x in difflib.unified_diff(before, now, lineterm="", n=0) if not x.startswith(("---", "+++", "@@"))]
-    if not lines:
-        plainly = lambda x: json.loads(json.dumps(x, default=lambda y: np.asarray(y).tolist()))
-        for was, is_ in (
-            (parameters, {path: plainly(p.value) for path, p in plan.question.known.items() if path in parameters}),
-            (_flat(design), _flat(plainly(plan.design.told))),
-        ):
-            lines += [
-                f"{k}: was {was.get(k)}, is {is_.get(k)}" for k in sorted({*was, *is_}) if was.get(k) != is_.get(k)
-            ]
-    return [f"  {line}" for line in lines] or ["  (what is asked changed, or the version of jaxmem that asks)"]
-
-
-def _flat(told: Mapping[str, Any], before: str = "design") -> dict[str, Any]:
-    """Nested tables as one, by path."""
-    found: dict[str, Any] = {}
-    for key, x in told.items():
-        found |= _flat(x, f"{before}, {key}") if isinstance(x, dict) else {f"{before}, {key}": x}
-    return found
 
 
 def _compute(
