@@ -139,6 +139,7 @@ def potassium(*overrides: str) -> jm.Findings:
     return findings
 
 
+@pytest.mark.slow
 def test_hyperkalaemia() -> None:
     """First it excites, then it silences; a cell without sodium channels shows neither."""
     potassium().check()

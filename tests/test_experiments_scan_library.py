@@ -20,6 +20,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_what_sets_rest(tmp_path: Path) -> None:
     module = script("what_sets_rest")
     living, fixed, findings = module.run(base=512, folder=tmp_path)

@@ -169,6 +169,7 @@ def test_a_status_does_not_say_its_reason_twice():
     assert f"the others failed: {n} no steady state to start from." in plain(Seen(page(scan)).texts["li"])
 
 
+@pytest.mark.slow
 def test_an_output_that_no_point_has_and_axes_that_depend_on_each_other():
     scan = double.scattered(600)
     scan.outputs["failed_at"] = double.Output("ms", "when the cell was found to have failed")

@@ -65,6 +65,7 @@ def test_a_simulation_again_has_the_measures_of_the_file(tmp_path: Path, monkeyp
     assert sim.measures["maximum_v"][0] == scan["maximum_v"][2] == sim.traces["v"].max()
 
 
+@pytest.mark.slow
 def test_a_fit_again(tmp_path: Path) -> None:
     question = jm.questions.Fits(LEAKS, free={"na_leak.g": (1e-4, 1.0)}, targets={"resting_potential": -70.0})
     found = asked_at(scanned(question, tmp_path / "f.h5"), 1)

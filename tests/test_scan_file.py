@@ -113,6 +113,7 @@ def test_axes_become_parameters(load: Any) -> None:
     assert list(values) == ["na_leak.g", "k.outside", "initial_v"] and not plan.outside(values).any()
 
 
+@pytest.mark.slow
 def test_a_simulation(load: Any) -> None:
     plan = load(SIMULATION)
     assert plan.question.kind == "simulations" and plan.question.precision == "float64" and plan.points == 8

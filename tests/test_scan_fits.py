@@ -87,6 +87,7 @@ def test_two_leaks_have_a_closed_form(tmp_path: Path) -> None:
     assert verdict.holds and any("the same bits" in line for line in verdict.found), verdict
 
 
+@pytest.mark.slow
 def test_a_point_is_fitted_as_by_jm_fit() -> None:
     """With starts, a tie, a prior, conditions and a method of its own."""
     free = {"k_leak.g": jm.Free(1e-3, 10.0, prior=(0.5, 2.0)), "capacitance": (0.3, 3.0)}
@@ -113,6 +114,7 @@ def test_a_point_is_fitted_as_by_jm_fit() -> None:
     np.testing.assert_allclose(found["fitted_time_constant_2"], fit.values["time_constant"][1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fit_does_not_depend_on_its_company() -> None:
     draw = np.random.default_rng(2)
     free = {"k_leak.p": (1e-9, 1e-3), "na_leak.p": (1e-11, 1e-4)}

@@ -66,6 +66,7 @@ def bars(figure):
     return [ax for ax in figure.axes if ax.get_xlabel().startswith("share of the variance")]
 
 
+@pytest.mark.slow
 def test_indices_of_axes_that_depend_on_each_other_are_not_drawn():
     scan = double.scattered(900)
     assert len(bars(plots.scan(scan))) == 3
