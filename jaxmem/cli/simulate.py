@@ -13,6 +13,7 @@ from jaxmem.cli import errors
 from jaxmem.cli.errors import UserError
 from jaxmem.cli.plan import planned
 from jaxmem.cli.terminal import Progress, console, size
+from jaxmem.cli.written import save_figure
 from jaxmem.engine.checkpoint import Checkpoint
 from jaxmem.engine.request import Execution
 from jaxmem.engine.simulate import simulate as simulate_membrane
@@ -148,11 +149,7 @@ def _draw(result: Simulation, plan: Experiment, picture: pathlib.Path, target: p
         if errors.status(error) is None:
             raise
         return False
-    try:
-        plots.save(figure, picture)
-    except OSError as error:
-        text = f"the figure {picture} could not be written ({error}); {target} is complete"
-        raise UserError(text, errors.FAILED) from None
+    save_figure(figure, picture, target)
     return True
 
 
